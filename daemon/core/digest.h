@@ -1,0 +1,36 @@
+/*
+ * XXH3-128, streaming: the digest of shards and of manifest bodies. Pure. digest.c is the one file that
+ * includes xxhash.h (inlined, dispatched by instruction set).
+ */
+#ifndef CORE_DIGEST_H
+#define CORE_DIGEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct digest {
+	uint64_t hi, lo;
+};
+
+/* In place, no allocation: big enough and aligned for XXH3_state_t (checked at compile time). */
+struct digest_state {
+	_Alignas(64) unsigned char opaque[640];
+};
+
+void digest_init(struct digest_state *state);
+void digest_update(struct digest_state *state, const void *data, size_t len);
+struct digest digest_final(const struct digest_state *state);
+struct digest digest_of(const void *data, size_t len);
+
+static inline bool digest_equal(struct digest a, struct digest b)
+{
+	return a.hi == b.hi && a.lo == b.lo;
+}
+
+/* 32 lower-case hex digits and a NUL, canonical byte order of XXH128. */
+void digest_format(struct digest digest, char out[33]);
+/* Exactly 32 lower-case hex digits. false otherwise. */
+bool digest_parse(const char *hex, struct digest *digest);
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * Where bytes come from: the vtable of origins. core/ only names it; origin/ has the kinds; xfer/
+ * and scan/ use it. All calls may block; none is made on the control thread. A source is used by
+ * many threads at once; ops synchronise what they share.
+ */
+#ifndef CORE_SOURCE_H
+#define CORE_SOURCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/manifest.h"
+#include "larder/error.h"
+
+/* As whom an origin is read: the publisher, or the user whose own dataset it is. A thread that
+ * opens takes these as its file system ids for that call (root with uid 0 stays root). */
+struct source_as {
+	uid_t uid;
+	gid_t gid;
+	const gid_t *groups;
+	unsigned int n_groups;
+};
+
+struct source;
+
+/* One thing found by list(). Borrowed. */
+struct source_entry {
+	const char *path; /* relative, decoded */
+	enum shard_type type;
+	uint64_t size;
+	int64_t mtime_ns;
+	uint32_t mode;
+	const char *target; /* symlinks */
+};
+
+struct source_ops {
+	const char *kind; /* "posix" */
+	/* Is this origin ours? By its text alone. */
+	bool (*owns)(const char *origin);
+	int (*open)(const char *origin, const struct source_as *as, struct source **source,
+		    struct larder_error *err);
+	void (*close)(struct source *source);
+	/*
+	 * A descriptor to read the shard from, when the kind has such (NULL otherwise: use fetch). Checks that what is
+	 * there is a regular file of the manifest's size: -ENOENT, -EACCES, -ESTALE (size differs:
+	 * the sentence names both), ….
+	 */
+	int (*open_shard)(struct source *source, const struct shard *shard, int *fd,
+			  struct larder_error *err);
+	/*
+	 * Streams bytes from `offset` to the end to put() in order; put's non-zero answer stops it.
+	 * For remote kinds; NULL where open_shard serves.
+	 */
+	int (*fetch)(struct source *source, const struct shard *shard, uint64_t offset,
+		     int (*put)(const void *data, size_t len, void *arg), void *arg,
+		     struct larder_error *err);
+	/*
+	 * Everything there, in no order, calls from several threads at once. Sockets, devices,
+	 * FIFOs and symlinks that leave the tree are errors that name the path. Directories are told only when empty.
+	 */
+	int (*list)(struct source *source, unsigned int threads,
+		    int (*found)(const struct source_entry *entry, void *arg), void *arg,
+		    struct larder_error *err);
+};
+
+/* The first member of every kind's own struct. */
+struct source {
+	const struct source_ops *ops;
+};
+
+#endif

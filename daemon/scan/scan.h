@@ -1,0 +1,39 @@
+/*
+ * Makes a manifest of what an origin holds: walks and digests in parallel. For `larder publish` and
+ * for a user's own dataset (there in a child process that has become that user). Blocks; prints
+ * nothing: progress is read from the counters.
+ */
+#ifndef SCAN_SCAN_H
+#define SCAN_SCAN_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "core/source.h"
+#include "larder/error.h"
+#include "larder/manifest.h"
+
+struct scan_progress {
+	_Atomic uint64_t found_shards, found_bytes;   /* grows while the walk runs */
+	_Atomic uint64_t done_shards, done_bytes;     /* digested */
+	_Atomic bool walked;                          /* found_* are final */
+};
+
+struct scan_params {
+	const char *origin;
+	const struct larder_manifest_head *head; /* name, version, access, origins, created_s */
+	unsigned int threads;   /* 0: as many as processors, at least 4 */
+	/* Digests of an earlier manifest are taken over where path, size and mtime are the same. -1: none. */
+	int earlier_manifest_fd;
+	const _Atomic bool *stop; /* NULL: none */
+	struct scan_progress *progress; /* NULL: none */
+};
+
+/*
+ * Writes the manifest to out_fd (regular, empty). A file that changes while it is read (size or
+ * mtime before and after differ) is an error that names it: -ESTALE. done gets the final head (fini it).
+ */
+int scan_run(const struct scan_params *params, int out_fd, struct larder_manifest_head *done,
+	     struct larder_error *err);
+
+#endif

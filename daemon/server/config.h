@@ -1,0 +1,65 @@
+/*
+ * larder.conf, read with libconfuse (config.c is the one file that includes confuse.h) against
+ * config.def. Values are typed, defaulted, and refused with file and line.
+ */
+#ifndef SERVER_CONFIG_H
+#define SERVER_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "larder/error.h"
+
+/* Bytes, or a share of something (percent 1..100; bytes is 0 then). */
+struct config_share {
+	uint64_t bytes;
+	uint32_t percent; /* 0: bytes counts */
+};
+static inline uint64_t config_share_of(struct config_share share, uint64_t whole)
+{
+	return share.percent ? whole / 100 * share.percent : share.bytes;
+}
+
+struct config_list {
+	char **items; /* owned */
+	unsigned int count;
+};
+
+#define CONFIG_CTYPE_STR     char *
+#define CONFIG_CTYPE_PATH    char *
+#define CONFIG_CTYPE_WORD    char *
+#define CONFIG_CTYPE_SIZE    uint64_t
+#define CONFIG_CTYPE_TIME    int64_t
+#define CONFIG_CTYPE_UINT    uint32_t
+#define CONFIG_CTYPE_BOOL    bool
+#define CONFIG_CTYPE_PERCENT struct config_share
+#define CONFIG_CTYPE_LIST    struct config_list
+
+struct config_tier {
+	char *name; /* the section's title, owned */
+#define LARDER_TIER_KEY(TYPE, field, def, help) CONFIG_CTYPE_##TYPE field;
+#include "server/config.def"
+#undef LARDER_TIER_KEY
+};
+
+struct config {
+#define LARDER_KEY(TYPE, field, def, help) CONFIG_CTYPE_##TYPE field;
+#include "server/config.def"
+#undef LARDER_KEY
+	struct config_tier *tiers; /* at least one; owned */
+	unsigned int n_tiers;
+	char *path; /* of the file */
+};
+
+/* 0, or -errno; the sentence has file, line, key, the bad text and what is allowed. */
+int config_load(const char *path, struct config *config, struct larder_error *err);
+void config_fini(struct config *config);
+/*
+ * What only a look at the machine tells: tiers that exist, view_root empty and no mount point and with no
+ * origin or tier beneath it, a tier under a job_container directory (slurm_conf's job_container.conf beside it), helper there. Calls tell for each finding; returns the number of those that are fatal.
+ */
+int config_inspect(const struct config *config, void (*tell)(bool fatal, const char *text, void *arg), void *arg);
+/* The keys that a reload cannot change and that differ, comma separated, into buf; returns how many. */
+int config_fixed_changes(const struct config *now, const struct config *next, char *buf, size_t len);
+
+#endif

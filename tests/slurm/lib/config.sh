@@ -1,0 +1,123 @@
+# shellcheck shell=bash
+# Writes the configuration files of a test cluster, all of them under $DIR. It must not start anything.
+# Sourced by tests/slurm/cluster.
+
+node_names()
+{
+	local i
+	for ((i = 1; i <= NODES; i++)); do echo "n$i"; done
+}
+
+# One block of consecutive free ports: slurmctld's, then one for each slurmd. It stays below the ephemeral range.
+# The caller holds the lock until the daemons listen, so that two clusters that start together do not choose alike.
+choose_ports()
+{
+	local try base port used
+	used=" $(ss -Htan | awk '{sub(/.*:/, "", $4); printf "%s ", $4}')"
+	for ((try = 0; try < 100; try++)); do
+		base=$((20000 + 64 * (RANDOM % 180)))
+		for ((port = base; port <= base + NODES; port++)); do
+			[[ $used != *" $port "* ]] || continue 2
+		done
+		PORT=$base
+		return 0
+	done
+	die "no $((NODES + 1)) consecutive free TCP ports found between 20000 and 31520"
+}
+
+# What later calls (down, kill, start) must know. Its presence also says that $DIR is ours to remove.
+write_state()
+{
+	declare -p NODES PORT PLUGIN LARDER FS CAPACITY >"$DIR/cluster.state"
+}
+
+# cred_expire is how long a requeued job waits before it may start again; the default of 120 s is no use in a test.
+# config_overrides lets a small machine pretend to have enough processors for dozens of jobs on each node.
+write_slurm_conf()
+{
+	local host
+	host=$(hostname -s)
+	cat >"$DIR/slurm.conf" <<-END
+		ClusterName=larder
+		SlurmctldHost=$host(127.0.0.1)
+		SlurmctldPort=$PORT
+		SlurmUser=root
+		SlurmdUser=root
+		AuthType=auth/munge
+		CredType=cred/munge
+		AuthInfo=socket=$DIR/munge/socket,cred_expire=6
+		StateSaveLocation=$DIR/ctld/state
+		SlurmctldPidFile=$DIR/ctld/slurmctld.pid
+		SlurmctldLogFile=$DIR/ctld/slurmctld.log
+		SlurmctldDebug=verbose
+		SlurmdSpoolDir=$DIR/%n/spool
+		SlurmdPidFile=$DIR/%n/slurmd.pid
+		SlurmdLogFile=$DIR/%n/slurmd.log
+		SlurmdDebug=verbose
+		SlurmdParameters=config_overrides
+		ProctrackType=proctrack/linuxproc
+		TaskPlugin=task/none
+		SwitchType=switch/none
+		MpiDefault=none
+		SelectType=select/cons_tres
+		SelectTypeParameters=CR_CPU
+		JobAcctGatherType=jobacct_gather/none
+		AccountingStorageType=accounting_storage/none
+		PlugStackConfig=$DIR/plugstack.conf
+		PrologFlags=$PROLOG_FLAGS
+		ReturnToService=2
+		KillWait=2
+		CompleteWait=0
+		SchedulerParameters=batch_sched_delay=0,bf_interval=2,sched_interval=2
+		NodeName=n[1-$NODES] NodeHostname=$host NodeAddr=127.0.0.1 Port=[$((PORT + 1))-$((PORT + NODES))] CPUs=64 RealMemory=1000
+		PartitionName=all Nodes=n[1-$NODES] Default=YES MaxTime=INFINITE State=UP
+	END
+	printf '%s\n' "$SLURM_EXTRA" >>"$DIR/slurm.conf"
+}
+
+write_plugstack()
+{
+	: >"$DIR/plugstack.conf"
+	[[ $LARDER == yes ]] || return 0
+	printf '%s %s/bin/spank_larder.so socket=%s/%%n/larderd.sock catalog=%s/catalog timeout=3s\n' \
+		"$PLUGIN" "$DIR" "$DIR" "$DIR" >"$DIR/plugstack.conf"
+}
+
+# In the extra lines of --larder-conf, %n stands for the node and %d for the cluster's directory.
+write_larder_conf()
+{
+	local node=$1 extra=$LARDER_EXTRA
+	extra=${extra//%n/$node}
+	cat >"$DIR/$node/larder.conf" <<-END
+		node_name = "$node"
+		socket = "$DIR/$node/larderd.sock"
+		state_dir = "$DIR/$node/state"
+		catalog = "$DIR/catalog"
+		view_root = "$DIR/datasets"
+		helper_dir = "$DIR/bin"
+		slurm_conf = "$DIR/slurm.conf"
+		slurmd_spool = "$DIR/$node/spool"
+		boot_id_file = "$DIR/$node/boot_id"
+		metrics_file = "$DIR/$node/metrics.prom"
+		admin_groups = { "root" }
+		reconcile_every = "5s"
+		tier "local" { path = "$DIR/$node/tier" }
+		${extra//%d/$DIR}
+	END
+}
+
+# To be sourced by people and tests. %n is left for the larder command to fill in from -w NODE or LARDER_NODE.
+write_env()
+{
+	cat >"$DIR/env" <<-END
+		export SLURM_CONF='$DIR/slurm.conf'
+		export CLUSTER_DIR='$DIR'
+		export LARDER_SOCKET='$DIR/%n/larderd.sock'
+		export LARDER_NODE=n1
+		export LARDER_CATALOG='$DIR/catalog'
+		case ":\$PATH:" in
+		*':$DIR/bin:'*) ;;
+		*) export PATH='$DIR/bin':"\$PATH" ;;
+		esac
+	END
+}
