@@ -4,11 +4,11 @@
 
 make_image()
 {
-	local image=$1
+	local image=$1 said
 	truncate -s "$CAPACITY" "$image" || die "--capacity '$CAPACITY' is no size; write for example 512M or 2G"
 	case $FS in
-	xfs) mkfs.xfs -q "$image" || die "mkfs.xfs refused $CAPACITY; XFS needs 300M at least (or take --fs ext4)" ;;
-	ext4) mkfs.ext4 -q -F -m 0 "$image" || die "mkfs.ext4 refused $CAPACITY" ;;
+	xfs) said=$(mkfs.xfs -q "$image" 2>&1) || die "mkfs.xfs refused $CAPACITY: ${said%%$'\n'*} (or take --fs ext4)" ;;
+	ext4) said=$(mkfs.ext4 -q -F -m 0 "$image" 2>&1) || die "mkfs.ext4 refused $CAPACITY: ${said%%$'\n'*}" ;;
 	esac
 }
 
