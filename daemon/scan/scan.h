@@ -22,7 +22,7 @@ struct scan_progress {
 struct scan_params {
 	const char *origin;
 	const struct larder_manifest_head *head; /* name, version, access, origins, created_s */
-	unsigned int threads;   /* 0: as many as processors, at least 4 */
+	unsigned int threads;   /* 0: two a processor, 8 to 64: many reads in flight is what helps */
 	/* Digests of an earlier manifest are taken over where path, size and mtime are the same. -1: none. */
 	int earlier_manifest_fd;
 	const _Atomic bool *stop; /* NULL: none */

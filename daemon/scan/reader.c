@@ -1,0 +1,265 @@
+/*
+ * Owns: reading and digesting an origin's files with several threads, each a file at a time.
+ * Must not: write anything; take a digest of a file that changed meanwhile.
+ * Called by: scan.c.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "larder/cleanup.h"
+#include "larder/text.h"
+#include "scan/reader.h"
+
+#define READ_BYTES ((size_t)1024 * 1024)
+
+/* A file on its way through one thread. */
+struct reading {
+	struct readers *readers;
+	struct record *record;
+	unsigned char *buffer;
+	struct digest_state digest;
+	uint64_t got;
+};
+
+int readers_stopped(const struct readers *readers, struct larder_error *err)
+{
+	if (readers->params->stop && atomic_load(readers->params->stop))
+		return larder_error_set(err, ECANCELED, "the scan was stopped");
+	return 0;
+}
+
+int readers_found(const struct source_entry *entry, void *arg)
+{
+	struct readers *readers = arg;
+	struct scan_progress *progress = readers->params->progress;
+	int rc;
+
+	pthread_mutex_lock(&readers->lock);
+	rc = readers->rc ? readers->rc : readers_stopped(readers, NULL);
+	if (!rc)
+		rc = records_add(&readers->records, entry);
+	if (!rc && readers->open)
+		pthread_cond_signal(&readers->change);
+	pthread_mutex_unlock(&readers->lock);
+	if (!rc && progress) {
+		progress->found_shards++;
+		progress->found_bytes += entry->size;
+	}
+	return rc;
+}
+
+static int changed(const struct reading *r, struct larder_error *err)
+{
+	auto_free char *shown = larder_path_encode(r->record->path);
+
+	return larder_error_set(err, ESTALE,
+				"%s at %s changed while it was read; publish when nobody writes there",
+				shown ? shown : "?", r->readers->params->origin);
+}
+
+static int take_bytes(struct reading *r, const void *data, size_t len, struct larder_error *err)
+{
+	struct scan_progress *progress = r->readers->params->progress;
+
+	r->got += len;
+	if (r->got > r->record->size)
+		return changed(r, err);
+	digest_update(&r->digest, data, len);
+	if (progress)
+		progress->done_bytes += len;
+	return readers_stopped(r->readers, err);
+}
+
+/* Reads to the end, which must be where the listing said it is. */
+static int read_all(struct reading *r, int fd, struct larder_error *err)
+{
+	ssize_t len;
+	int rc;
+
+	while ((len = pread(fd, r->buffer, READ_BYTES, (off_t)r->got)) != 0) {
+		if (len < 0 && errno == EINTR)
+			continue;
+		if (len < 0)
+			return larder_error_set(err, errno, "read %s at %s, byte %llu: %s",
+						r->record->path, r->readers->params->origin,
+						(unsigned long long)r->got, strerror(errno));
+		rc = take_bytes(r, r->buffer, (size_t)len, err);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static int64_t mtime_of(const struct stat *st)
+{
+	return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
+static int read_file(struct reading *r, const struct shard *shard, struct larder_error *err)
+{
+	struct source *source = r->readers->source;
+	auto_fd int fd = -1;
+	struct stat st;
+	int rc = source->ops->open_shard(source, shard, &fd, err);
+
+	if (rc == -ESTALE) /* its sentence speaks of a manifest, which there is not yet */
+		return changed(r, err);
+	if (rc)
+		return rc;
+	if (shard->size > READ_BYTES)
+		posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+	rc = read_all(r, fd, err);
+	if (rc)
+		return rc;
+	if (fstat(fd, &st) < 0)
+		return larder_error_set(err, errno, "stat %s: %s", shard->path, strerror(errno));
+	if ((uint64_t)st.st_size != shard->size || mtime_of(&st) != shard->mtime_ns)
+		return changed(r, err);
+	return 0;
+}
+
+struct fetching {
+	struct reading *reading;
+	struct larder_error *err;
+};
+
+static int put(const void *data, size_t len, void *arg)
+{
+	struct fetching *f = arg;
+
+	return take_bytes(f->reading, data, len, f->err);
+}
+
+static int read_stream(struct reading *r, const struct shard *shard, struct larder_error *err)
+{
+	struct source *source = r->readers->source;
+	struct fetching f = { .reading = r, .err = err };
+
+	return source->ops->fetch(source, shard, 0, put, &f, err);
+}
+
+static int digest_record(struct reading *r, struct larder_error *err)
+{
+	struct shard shard = record_shard(r->record);
+	int rc = readers_stopped(r->readers, err);
+
+	if (rc)
+		return rc;
+	r->got = 0;
+	digest_init(&r->digest);
+	rc = r->readers->source->ops->open_shard ? read_file(r, &shard, err)
+						 : read_stream(r, &shard, err);
+	if (rc)
+		return rc;
+	if (r->got != shard.size)
+		return changed(r, err);
+	r->record->digest = digest_final(&r->digest);
+	r->record->digested = 1;
+	return 0;
+}
+
+/* The next file without a digest; NULL when none is left or something failed. */
+static struct record *next_record(struct readers *readers)
+{
+	struct record *record = NULL;
+
+	pthread_mutex_lock(&readers->lock);
+	for (;;) {
+		while (readers->open && readers->next < readers->records.count && !readers->rc) {
+			record = readers->records.items[readers->next++];
+			if (!record->digested)
+				goto out;
+			if (readers->params->progress)
+				readers->params->progress->done_shards++;
+		}
+		record = NULL;
+		if (readers->rc || (readers->open && readers->complete))
+			goto out;
+		pthread_cond_wait(&readers->change, &readers->lock);
+	}
+out:
+	pthread_mutex_unlock(&readers->lock);
+	return record;
+}
+
+static void *reader_thread(void *arg)
+{
+	struct readers *readers = arg;
+	struct reading r = { .readers = readers, .buffer = malloc(READ_BYTES) };
+	struct larder_error err = { 0 };
+	int rc;
+
+	if (!r.buffer) {
+		larder_error_set(&err, ENOMEM, "no memory to read the origin");
+		readers_fail(readers, -ENOMEM, &err);
+		return NULL;
+	}
+	while ((r.record = next_record(readers))) {
+		rc = digest_record(&r, &err);
+		if (rc) {
+			readers_fail(readers, rc, &err);
+			break;
+		}
+		if (readers->params->progress)
+			readers->params->progress->done_shards++;
+	}
+	free(r.buffer);
+	return NULL;
+}
+
+int readers_start(struct readers *readers, unsigned int threads, struct larder_error *err)
+{
+	int rc = 0;
+
+	for (readers->n = 0; readers->n < threads && readers->n < READERS_MAX; readers->n++) {
+		rc = pthread_create(&readers->ids[readers->n], NULL, reader_thread, readers);
+		if (rc)
+			break;
+	}
+	return readers->n ? 0 : larder_error_set(err, rc, "start a thread: %s", strerror(rc));
+}
+
+static void tell(struct readers *readers, bool open, bool complete)
+{
+	pthread_mutex_lock(&readers->lock);
+	readers->open |= open;
+	readers->complete |= complete;
+	pthread_cond_broadcast(&readers->change);
+	pthread_mutex_unlock(&readers->lock);
+}
+
+void readers_open(struct readers *readers)
+{
+	tell(readers, true, false);
+}
+
+void readers_complete(struct readers *readers)
+{
+	tell(readers, false, true);
+}
+
+void readers_fail(struct readers *readers, int rc, const struct larder_error *err)
+{
+	pthread_mutex_lock(&readers->lock);
+	if (!readers->rc) {
+		readers->rc = rc;
+		readers->err = *err;
+	}
+	pthread_cond_broadcast(&readers->change);
+	pthread_mutex_unlock(&readers->lock);
+}
+
+int readers_join(struct readers *readers, struct larder_error *err)
+{
+	for (unsigned int i = 0; i < readers->n; i++)
+		pthread_join(readers->ids[i], NULL);
+	readers->n = 0;
+	if (readers->rc && err)
+		*err = readers->err;
+	return readers->rc;
+}

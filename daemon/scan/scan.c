@@ -1,0 +1,165 @@
+/*
+ * Owns: the recipe of a scan: list, digest, sort, write the manifest.
+ * Must not: print, change ids, write anything but the descriptor it was given.
+ * Called by: `larder publish`, and the daemon's check helper for a user's own dataset.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/manifest.h"
+#include "larder/text.h"
+#include "origin/origins.h"
+#include "scan/reader.h"
+#include "scan/records.h"
+#include "scan/scan.h"
+
+#define LISTERS_MAX 16u /* threads that list: stat calls, not bytes */
+
+static unsigned int thread_count(const struct scan_params *params)
+{
+	long n = params->threads ? (long)params->threads : 2 * sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (!params->threads && n < 8)
+		n = 8;
+	return n > READERS_MAX ? READERS_MAX : (unsigned int)n;
+}
+
+static int open_origin(const struct scan_params *params, struct source **source,
+		       struct larder_error *err)
+{
+	const struct source_ops *kind = origin_kind(params->origin);
+	const struct source_as self = { 0 }; /* as whoever runs this */
+
+	if (!kind || !kind->list)
+		return larder_error_set(err, EOPNOTSUPP,
+					"%s cannot be scanned: only directories can (an absolute path)",
+					params->origin);
+	return kind->open(params->origin, &self, source, err);
+}
+
+/* Lists. The readers' own failure, which stops the listing, is the one that is told. */
+static int list_origin(struct readers *readers, unsigned int threads, struct larder_error *err)
+{
+	struct source *source = readers->source;
+	struct larder_error why = { 0 };
+	int rc = source->ops->list(source, threads < LISTERS_MAX ? threads : LISTERS_MAX,
+				   readers_found, readers, &why);
+
+	if (rc && readers_stopped(readers, err))
+		return -ECANCELED;
+	if (rc) {
+		readers_fail(readers, rc, &why);
+		return rc;
+	}
+	if (readers->params->progress)
+		readers->params->progress->walked = true;
+	return 0;
+}
+
+static bool same_file(const struct record *record, const struct shard *old)
+{
+	return record->type == SHARD_FILE && old->type == SHARD_FILE &&
+	       record->size == old->size && record->mtime_ns == old->mtime_ns;
+}
+
+/* Both are in order: one pass. */
+static int take_over_from(struct readers *readers, struct manifest_reader *earlier,
+			  struct larder_error *err)
+{
+	struct records *records = &readers->records;
+	struct shard old;
+	size_t at = 0;
+	int rc;
+
+	while ((rc = manifest_reader_next(earlier, &old, err)) == 1) {
+		while (at < records->count &&
+		       larder_path_compare(records->items[at]->path, old.path) < 0)
+			at++;
+		if (at == records->count || strcmp(records->items[at]->path, old.path) != 0 ||
+		    !same_file(records->items[at], &old))
+			continue;
+		records->items[at]->digest = old.digest;
+		records->items[at]->digested = 1;
+		if (readers->params->progress)
+			readers->params->progress->done_bytes += old.size;
+	}
+	return rc;
+}
+
+static int take_over(struct readers *readers, struct larder_error *err)
+{
+	struct manifest_reader *earlier = NULL;
+	int rc = manifest_reader_open(readers->params->earlier_manifest_fd, &earlier, err);
+
+	if (rc)
+		return larder_error_prefix(err, "the earlier manifest");
+	records_sort(&readers->records);
+	rc = take_over_from(readers, earlier, err);
+	manifest_reader_close(earlier);
+	return rc ? larder_error_prefix(err, "the earlier manifest") : 0;
+}
+
+/* Without an earlier manifest files are read while others are still being found. */
+static int gather(struct readers *readers, struct larder_error *err)
+{
+	unsigned int threads = thread_count(readers->params);
+	bool again = readers->params->earlier_manifest_fd >= 0;
+	struct larder_error why = { 0 };
+	int rc = readers_start(readers, threads, err);
+
+	if (rc)
+		return rc;
+	if (!again)
+		readers_open(readers);
+	rc = list_origin(readers, threads, &why);
+	if (!rc && again)
+		rc = take_over(readers, &why);
+	if (rc)
+		readers_fail(readers, rc, &why);
+	readers_open(readers);
+	readers_complete(readers);
+	return readers_join(readers, err);
+}
+
+static int write_manifest(struct readers *readers, int out_fd, struct larder_manifest_head *done,
+			  struct larder_error *err)
+{
+	struct manifest_writer *writer = NULL;
+	struct records *records = &readers->records;
+	int rc = manifest_writer_create(out_fd, readers->params->head, &writer, err);
+
+	for (size_t i = 0; !rc && i < records->count; i++) {
+		struct shard shard = record_shard(records->items[i]);
+
+		rc = manifest_writer_add(writer, &shard, err);
+	}
+	if (!rc)
+		rc = manifest_writer_finish(writer, done, err);
+	manifest_writer_destroy(writer);
+	return rc;
+}
+
+int scan_run(const struct scan_params *params, int out_fd, struct larder_manifest_head *done,
+	     struct larder_error *err)
+{
+	struct readers readers = {
+		.params = params,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.change = PTHREAD_COND_INITIALIZER,
+	};
+	int rc = open_origin(params, &readers.source, err);
+
+	if (rc)
+		return rc;
+	rc = gather(&readers, err);
+	if (!rc) {
+		records_sort(&readers.records);
+		rc = write_manifest(&readers, out_fd, done, err);
+	}
+	records_fini(&readers.records);
+	readers.source->ops->close(readers.source);
+	pthread_cond_destroy(&readers.change);
+	pthread_mutex_destroy(&readers.lock);
+	return rc;
+}
