@@ -193,3 +193,13 @@ let_go()
 	scancel "$1"
 	poll 20 job_over "$1"
 }
+
+# batch_stepd NODE JOB: pid of the step daemon of the job's batch step. Slurm writes the title into 20 bytes: "[7.b".
+batch_stepd()
+{
+	local pid title
+	for pid in $(node jobpids "$1"); do
+		title=$(tr '\0' ' ' <"/proc/$pid/cmdline") || continue
+		[[ $title != "slurmstepd: [$2.b"* ]] || printf '%s\n' "$pid"
+	done
+}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
+# Submission: what the options accept, what is refused before it queues, and what a job then finds.
 # What stands in single quotes is for the shell of the job (SC2016).
 # shellcheck disable=SC2016
-# Submission: what the options accept, what is refused before it queues, and what a job then finds.
 
 load ../lib/cluster
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
+# The life of a job: cold, warm, many at once, steps, arrays, het jobs, requeue, cancel, time limit.
 # What stands in single quotes is for the shell of the job (SC2016).
 # shellcheck disable=SC2016
-# The life of a job: cold, warm, many at once, steps, arrays, het jobs, requeue, cancel, time limit.
 
 load ../lib/cluster
 

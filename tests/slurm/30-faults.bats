@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
+# Whatever dies, one job at most pays for it, in seconds, and no lease outlives its job.
 # What stands in single quotes is for the shell of the job (SC2016).
 # shellcheck disable=SC2016
-# Whatever dies, one job at most pays for it, in seconds, and no lease outlives its job.
 
 load ../lib/cluster
 load ../lib/faults
@@ -108,7 +108,7 @@ teardown()
 
 @test "slurmctld is down: the lease of a running job is kept, also across a restart of the daemon" {
 	id=$(hold_dataset n1 warm:v1)
-	node kill slurmctld
+	node stop slurmctld
 	node kill n1 larderd
 	node start n1 larderd
 	holds 8 has_lease n1 "$id"
@@ -137,9 +137,7 @@ teardown()
 
 @test "the step daemon of a batch job is killed: the lease goes when Slurm knows that the job is over" {
 	id=$(hold_dataset n1 warm:v1)
-	stepd=$(pgrep -f "^slurmstepd: \[$id\.batch\]")
-	grep -qz "CLUSTER_NODE=n1" "/proc/$stepd/environ"
-	grep -qzF "SLURM_CONF=$DIR/slurm.conf" "/proc/$stepd/environ"
+	stepd=$(batch_stepd n1 "$id")
 	kill -KILL "$stepd"
 	# Slurm does not notice by itself; a restart of slurmd tells it.
 	node kill n1 slurmd

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
+# The same promises where plugstack.conf says "optional": Slurm then ignores what the plugin returns.
 # What stands in single quotes is for the shell of the job (SC2016).
 # shellcheck disable=SC2016
-# The same promises where plugstack.conf says "optional": Slurm then ignores what the plugin returns.
 
 load ../lib/cluster
 load ../lib/faults

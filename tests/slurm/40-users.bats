@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
+# A cached copy is no way round the origin's permissions, and ordinary users may do ordinary things only.
 # What stands in single quotes is for the shell of the job (SC2016).
 # shellcheck disable=SC2016
-# A cached copy is no way round the origin's permissions, and ordinary users may do ordinary things only.
 
 load ../lib/cluster
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
+# A small cache under pressure: what a job uses stays, what nobody uses makes room, and a refusal is explained.
 # What stands in single quotes is for the shell of the job (SC2016).
 # shellcheck disable=SC2016
-# A small cache under pressure: what a job uses stays, what nobody uses makes room, and a refusal is explained.
 
 load ../lib/cluster
 

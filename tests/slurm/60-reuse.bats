@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
+# From one version to the next, only the difference comes from the origin; the rest is hard-linked.
 # What stands in single quotes is for the shell of the job (SC2016).
 # shellcheck disable=SC2016
-# From one version to the next, only the difference comes from the origin; the rest is hard-linked.
 
 load ../lib/cluster
 

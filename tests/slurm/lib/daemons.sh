@@ -3,7 +3,7 @@
 # $DIR/pids: "munged", "slurmctld", "slurmd.n1", "larderd.n1". Nothing is ever killed by its name.
 # Sourced by tests/slurm/cluster.
 
-# Slurm's daemons hand their environment on to prologs and jobs: they get a clean one.
+# Slurm's daemons hand their environment on to step daemons and prologs: they get a clean one.
 slurm_env() { printf '%s\n' env -i "SLURM_CONF=$DIR/slurm.conf" PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8; }
 
 # An earlier cluster's socket file says nothing: ask the kernel who listens.
