@@ -1,6 +1,7 @@
 /*
  * Which trees go when room is needed: pure, so that a test or a simulator can ask the same
  * questions. No clock, no disk, no allocation beyond the caller's arrays; ties are broken by id.
+ * The same candidates in another order give the same victims.
  */
 #ifndef CORE_EVICT_H
 #define CORE_EVICT_H
@@ -48,10 +49,12 @@ struct evict_params {
 
 struct evict_victim {
 	uint64_t id;
+	size_t candidate; /* its index in the candidates */
+	size_t rank;      /* its place in the order, 0 goes first */
 	uint64_t bytes; /* that it gives */
 	uint64_t inodes;
 	bool whole;     /* false: drop shards from its tail until `bytes` are free */
-	const char *why; /* static: "failed", "superseded", "score", "grace" */
+	const char *why; /* static: "failed", "superseded", "once", "score", "grace" */
 };
 
 struct evict_plan {
@@ -63,15 +66,35 @@ struct evict_plan {
 	uint64_t leased_bytes, pinned_bytes, staging_bytes, kept_bytes;
 };
 
-/* victims: room for n. Fills the plan; an insufficient one lists all that may go. */
+/*
+ * victims: room for n (all of it is scratch). Fills the plan; an insufficient one lists all that may
+ * go. Order: failed, superseded, once, the rest by score, and last whatever enjoys its grace. A tree
+ * that gives nothing of what is still missing is passed over while the others suffice.
+ *
+ * The last victim, when larger than the need, is trimmed (whole = false) unless it failed or was
+ * asked for once, has a single shard, would keep under 10 % of its bytes, or inodes are wanted of it.
+ *
+ * s3fifo without a state of its own: its queues are read off the candidates.
+ *   main   used again since its admission (hits > 1), or remembered from an earlier stay, which
+ *          plays the ghost queue: uses > hits can only come from history, and fades as it does;
+ *   small  everything else, first in first out by admitted_seq;
+ *   small gives while it has over a tenth of the bytes in the tier, or main is empty; main gives
+ *   by the counter of its uses (at most 3), then by the last use. That is the order in which a
+ *   clock hand that takes one count off each tree it passes would let them go; what is lost is that
+ *   counts taken off are not remembered from one choice to the next.
+ */
 void evict_choose(const struct evict_params *params, const struct evict_candidate *candidates,
 		  size_t n, struct evict_victim *victims, struct evict_plan *plan);
 
-/* gdsf: L + uses x seconds to stage again / bytes. For `explain` and metrics too. */
+/*
+ * gdsf: base + uses x seconds to stage again / bytes, base no more than `inflation` (L never falls,
+ * so a larger one is an older inventory's). A time that is not known is guessed from the bytes.
+ * For `explain` and metrics too.
+ */
 double evict_score(const struct evict_candidate *candidate, double inflation);
-/* Uses halve every half_life_s. */
+/* Uses halve every half_life_s; not at all when that is 0, nor for a clock that went back. */
 double evict_decay(double uses, int64_t since_s, int64_t half_life_s);
-/* "gdsf", "s3fifo", "lru". -EINVAL otherwise. */
+/* "gdsf", "s3fifo", "lru" as enum evict_policy. -EINVAL otherwise. */
 int evict_policy_parse(const char *word);
 
 #endif
