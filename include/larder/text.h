@@ -41,6 +41,8 @@ int larder_digest_check(const char *digest, struct larder_error *err);
  * stands as it is; hex is upper case. Encode returns a string to free (NULL on ENOMEM).
  */
 char *larder_path_encode(const char *path);
+/* The same into `out`, which has room for 3 * strlen(path) + 1 bytes. Returns the length. */
+size_t larder_path_encode_into(const char *path, char *out);
 /*
  * Decodes and checks in one go; anything not canonical is refused, so that one path has one
  * spelling. `len` bytes of `text`; out gets at most outlen bytes, NUL included. Refused: %00, %2F,
@@ -49,6 +51,9 @@ char *larder_path_encode(const char *path);
  */
 long larder_path_decode(const char *text, size_t len, char *out, size_t outlen,
 			struct larder_error *err);
+/* The encoding alone, without the rules for paths: a symlink's target. Length or -EINVAL. */
+long larder_percent_decode(const char *text, size_t len, char *out, size_t outlen,
+			   struct larder_error *err);
 /* The same rules for a path that is not encoded. 0 or -EINVAL. */
 int larder_path_check(const char *path, struct larder_error *err);
 /*
@@ -56,13 +61,22 @@ int larder_path_check(const char *path, struct larder_error *err);
  * stands together. <0, 0, >0 as strcmp.
  */
 int larder_path_compare(const char *a, const char *b);
-/* Would a symlink at `path` to `target` stay in the tree? Lexical; both decoded. */
+/*
+ * Would a symlink at `path` to `target` stay in the tree? Lexical; both decoded. ".." may only lead:
+ * behind a name, which may be a symlink itself, nobody can tell where it goes.
+ */
 bool larder_symlink_stays(const char *path, const char *target);
 
 /* Edit distance with an upper bound; anything above answers bound + 1. For "did you mean". */
 unsigned int larder_edit_distance(const char *a, const char *b, unsigned int bound);
 
-/* Text from outside made safe to show on one line: control bytes become '?'. In place. */
+/* Text from outside made safe to show on one line: control bytes and what is no
+ * UTF-8 become '?'. In place. */
 char *larder_text_printable(char *text);
+/*
+ * A text from outside for a sentence: at most `len` bytes of it (SIZE_MAX: to the NUL), cut with
+ * "..." where buf is too small, made printable. Writes into buf and returns it.
+ */
+const char *larder_text_quote(const char *text, size_t len, char *buf, size_t buflen);
 
 #endif
