@@ -1,0 +1,120 @@
+/*
+ * Owns XXH3-128: the one file that includes xxhash.h, inlined, and dispatched by instruction set.
+ * Must not keep state of its own. Called by transfers, scan, and the manifest's reader and writer.
+ *
+ * xxhash.h alone chooses at compile time, and a distribution compiles for the oldest machine (SSE2:
+ * 19 GB/s a core where AVX2 gives 27 to 29). Its vector loops can be compiled beside one another,
+ * which is what its own xxh_x86dispatch.c does; that file is in no -dev package, so the two calls
+ * that we need are here.
+ */
+#include "core/digest.h"
+
+#define XXH_INLINE_ALL
+#if defined(__x86_64__) && !defined(__AVX2__)
+#include <immintrin.h>
+#define DIGEST_DISPATCH    1
+#define XXH_DISPATCH_AVX2  1
+#define XXH_TARGET_AVX2    __attribute__((__target__("avx2")))
+#else
+#define DIGEST_DISPATCH 0
+#endif
+#include <xxhash.h>
+
+_Static_assert(sizeof(XXH3_state_t) <= sizeof(struct digest_state), "digest_state is too small");
+_Static_assert(_Alignof(XXH3_state_t) <= _Alignof(struct digest_state), "and aligned too little");
+
+static XXH3_state_t *own(struct digest_state *state)
+{
+	return (XXH3_state_t *)(void *)state->opaque;
+}
+
+static struct digest from_xxh(XXH128_hash_t hash)
+{
+	return (struct digest){.hi = hash.high64, .lo = hash.low64};
+}
+
+#if DIGEST_DISPATCH
+/* The loops of 0.8.2 and later take many stripes at a time, those before one. */
+#if XXH_VERSION_NUMBER >= 802
+#define ACCUMULATE_AVX2 XXH3_accumulate_avx2
+#else
+#define ACCUMULATE_AVX2 XXH3_accumulate_512_avx2
+#endif
+
+__attribute__((noinline)) XXH_TARGET_AVX2 static void update_avx2(XXH3_state_t *state,
+								   const void *data, size_t len)
+{
+	XXH3_update(state, data, len, ACCUMULATE_AVX2, XXH3_scrambleAcc_avx2);
+}
+#endif
+
+void digest_init(struct digest_state *state)
+{
+	XXH3_128bits_reset(own(state));
+}
+
+void digest_update(struct digest_state *state, const void *data, size_t len)
+{
+#if DIGEST_DISPATCH
+	/* a load and a test of what the start-up code found out; under 256 bytes nothing is won */
+	if (len >= 256 && __builtin_cpu_supports("avx2")) {
+		update_avx2(own(state), data, len);
+		return;
+	}
+#endif
+	XXH3_128bits_update(own(state), data, len);
+}
+
+struct digest digest_final(const struct digest_state *state)
+{
+	return from_xxh(XXH3_128bits_digest((const XXH3_state_t *)(const void *)state->opaque));
+}
+
+struct digest digest_of(const void *data, size_t len)
+{
+	struct digest_state state;
+
+	if (len <= XXH3_MIDSIZE_MAX)
+		return from_xxh(XXH3_128bits(data, len));
+	digest_init(&state);
+	digest_update(&state, data, len);
+	return digest_final(&state);
+}
+
+void digest_format(struct digest digest, char out[33])
+{
+	static const char hex[] = "0123456789abcdef";
+
+	for (unsigned int i = 0; i < 16; i++) {
+		unsigned int shift = 60 - 4 * i;
+
+		out[i] = hex[digest.hi >> shift & 15];
+		out[16 + i] = hex[digest.lo >> shift & 15];
+	}
+	out[32] = '\0';
+}
+
+/* 16 digits; false when one is none. */
+static bool parse_half(const char *hex, uint64_t *value)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < 16; i++) {
+		char c = hex[i];
+
+		if (c >= '0' && c <= '9')
+			sum = sum << 4 | (uint64_t)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			sum = sum << 4 | (uint64_t)(c - 'a' + 10);
+		else
+			return false;
+	}
+	*value = sum;
+	return true;
+}
+
+bool digest_parse(const char *hex, struct digest *digest)
+{
+	/* a NUL is no digit, so a short text ends the first loop that meets its end */
+	return parse_half(hex, &digest->hi) && parse_half(hex + 16, &digest->lo) && !hex[32];
+}
