@@ -1,0 +1,172 @@
+/*
+ * Owns what happens before a job is queued: what must not be inherited is dropped, the catalog is
+ * asked, and the digests are fixed for all nodes and runs of the job.
+ * Must not ask the daemon (there is none on a login node) and trusts nothing it says itself later:
+ * the nodes check again.
+ * Called by plugin.c in srun, sbatch and salloc, as the submitting user.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "larder/catalog.h"
+#include "larder/cleanup.h"
+#include "plugin.h"
+#include "variables.h"
+
+static void drop(const char *variable, void *arg)
+{
+	(void)arg;
+	unsetenv(variable);
+}
+
+/* The parent job's DATASET_… would name paths that the child job does not have. */
+static void drop_dataset_variables(void)
+{
+	static const char *const parts[] = {"DIR",   "VERSION",  "DIGEST",
+					    "STATE", "COVERAGE", "MANIFEST"};
+	struct larder_spec_list list = {0};
+	const char *specs = getenv("DATASET_SPECS");
+
+	if (!specs || larder_spec_list_parse(specs, &list, NULL))
+		return;
+	for (size_t i = 0; i < list.count; i++) {
+		char name[LARDER_NAME_MAX + 1], variable[LARDER_NAME_MAX + 32];
+
+		larder_spec_env_name(list.items[i].name, name);
+		for (size_t p = 0; p < sizeof(parts) / sizeof(parts[0]); p++) {
+			snprintf(variable, sizeof(variable), "DATASET_%s_%s", name, parts[p]);
+			unsetenv(variable);
+		}
+	}
+	larder_spec_list_fini(&list);
+	unsetenv("DATASET_SPECS");
+	unsetenv("DATASET_ROOT");
+}
+
+/*
+ * Inside a job the parent's options are in the environment, where Slurm would take them for typed
+ * ones, and stronger than the child's own #SBATCH lines. Outside of a job they are the user's.
+ */
+void submit_forget_inherited(bool allocator)
+{
+	if (!getenv("SLURM_JOB_ID"))
+		return;
+	options_each_variable(drop, NULL);
+	unsetenv("SLURM_SPANK_" VARIABLE_FIXED);
+	unsetenv(VARIABLE_STEP);
+	if (!allocator)
+		return;
+	unsetenv(VARIABLE_SAID);
+	drop_dataset_variables();
+}
+
+/* A step of a job that is there already: no prolog comes, the node compares with the job's leases. */
+static int check_step(const struct plugin *plugin)
+{
+	for (int i = 0; i < OPTION_COUNT; i++) {
+		if (i == OPTION_DATASET || !plugin->values[i])
+			continue;
+		report("--%s belongs to the job (sbatch, salloc), it cannot be changed for a step",
+		       plugin->options[i].name);
+		return -1;
+	}
+	if (plugin->values[OPTION_DATASET])
+		setenv(VARIABLE_STEP, "1", 1);
+	return 0;
+}
+
+/* Text of the spec with version and digest as the catalog has them now. NULL on ENOMEM. */
+static char *fixed_text(const struct larder_spec *spec, const struct larder_manifest_head *head)
+{
+	struct larder_spec fixed = *spec;
+
+	strcpy(fixed.version, head->version);
+	strcpy(fixed.digest, head->digest);
+	fixed.subset = NULL;
+	return larder_spec_format(&fixed);
+}
+
+/*
+ * Appends to *fixed. 0 also when the catalog cannot be read here, for then the nodes decide;
+ * -ENOENT (unknown, or closed to this user) and -ESTALE refuse the submission.
+ */
+static int fix_one(const char *catalog, const struct larder_spec *spec, FILE *fixed,
+		   struct larder_error *err)
+{
+	struct larder_catalog_entry entry = {0};
+	auto_free char *text = NULL;
+	int rc = larder_catalog_find(catalog, spec, getuid(), getgid(), &entry, err);
+
+	if (rc == -ENOENT || rc == -ESTALE)
+		return rc;
+	if (rc) {
+		report_quietly("%s; the nodes will decide", err->text);
+		return 0;
+	}
+	text = fixed_text(spec, &entry.head);
+	larder_catalog_entry_fini(&entry);
+	if (!text)
+		return larder_error_set(err, ENOMEM, "out of memory");
+	fprintf(fixed, "%s%s", ftell(fixed) > 0 ? "," : "", text);
+	return 0;
+}
+
+static int fix_all(const char *catalog, const struct larder_spec_list *specs, char **text,
+		   struct larder_error *err)
+{
+	size_t len;
+	FILE *f = open_memstream(text, &len);
+	int rc = 0;
+
+	if (!f)
+		return larder_error_set(err, ENOMEM, "out of memory");
+	for (size_t i = 0; i < specs->count && !rc; i++)
+		if (specs->items[i].kind == LARDER_SPEC_CATALOG)
+			rc = fix_one(catalog, &specs->items[i], f, err);
+	if (fclose(f) && !rc)
+		rc = larder_error_set(err, ENOMEM, "out of memory");
+	return rc;
+}
+
+static int fix(spank_t sp, const struct settings *settings, const struct request *request,
+	       struct larder_error *err)
+{
+	auto_free char *text = NULL;
+	int rc = 0;
+
+	if (access(settings->catalog, R_OK | X_OK)) {
+		report_quietly("catalog %s cannot be read here; the nodes will decide",
+			       settings->catalog);
+		return 0;
+	}
+	rc = fix_all(settings->catalog, &request->specs, &text, err);
+	if (rc || !text[0])
+		return rc;
+	if (spank_job_control_setenv(sp, VARIABLE_FIXED, text, 1) != ESPANK_SUCCESS)
+		report_quietly("Slurm did not take the digests; the nodes will resolve the versions");
+	return 0;
+}
+
+int submit_check(spank_t sp, struct plugin *plugin, const struct settings *settings,
+		 bool allocator)
+{
+	struct larder_error err = {0};
+	struct request request = {0};
+	int rc;
+
+	if (!allocator && getenv("SLURM_JOB_ID"))
+		return check_step(plugin);
+	spank_job_control_unsetenv(sp, VARIABLE_FIXED);
+	if (!plugin->values[OPTION_DATASET])
+		return 0;
+	rc = request_parse(plugin->values, &request, &err);
+	if (!rc)
+		rc = fix(sp, settings, &request, &err);
+	request_fini(&request);
+	if (rc)
+		report("%s", err.text);
+	return rc ? -1 : 0;
+}

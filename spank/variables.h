@@ -1,0 +1,15 @@
+/*
+ * Names of the environment variables that the plugin itself hands from one place to the next. All
+ * pass through the user's hands: none is believed where it matters.
+ */
+#ifndef SPANK_VARIABLES_H
+#define SPANK_VARIABLES_H
+
+/* Job control variable: SPANK_… in the prolog, SLURM_SPANK_… in the job. Catalog specs with digest. */
+#define VARIABLE_FIXED "LARDER_FIXED"
+/* srun to its own step's slurmstepd: --dataset was typed for this step. SLURM_… passes --export=NONE. */
+#define VARIABLE_STEP "SLURM_SPANK_LARDER_STEP"
+/* In the job: its id, once its line has been printed. */
+#define VARIABLE_SAID "SLURM_SPANK_LARDER_SAID"
+
+#endif
