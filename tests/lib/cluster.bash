@@ -142,8 +142,8 @@ tree_is() { [[ $(tree_state "$1" "$2") == "$3" ]]; }
 # leases NODE: how many leases there are; leases NODE JOB: of that job.
 leases()
 {
-	larder -w "$1" jobs --json | jq -r --arg job "${2-}" \
-		'[.. | objects | select(has("job")) | select($job == "" or (.job | tostring) == $job)] | length'
+	larder -w "$1" jobs --json | jq -s --arg job "${2-}" \
+		'[.. | objects | .leases? | arrays | .[] | select($job == "" or (.job | tostring) == $job)] | length'
 }
 
 no_leases() { [[ $(leases "$@") == 0 ]]; }

@@ -30,7 +30,7 @@ poll()
 process_start()
 {
 	local stat
-	{ stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 0
+	{ IFS= read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
 	# The command name may hold spaces and brackets: fields count from the last bracket. State is then 1, start time 20.
 	# shellcheck disable=SC2086
 	set -- ${stat##*) }

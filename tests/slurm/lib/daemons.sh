@@ -107,8 +107,9 @@ job_processes()
 job_process()
 {
 	local comm environment
-	# Kernel threads have no environment, and a process may end while it is looked at.
-	{ comm=$(<"$1/comm") && environment=$(tr '\0' '\n' <"$1/environ"); } 2>/dev/null || return 1
+	# Kernel threads have no environment, and a process may end while it is looked at. ($(<file) is no choice here:
+	# bash 5.2 ends the whole script when the file vanishes, whatever stands around it.)
+	{ IFS= read -r comm <"$1/comm" && environment=$(tr '\0' '\n' <"$1/environ"); } 2>/dev/null || return 1
 	[[ $environment == *"SLURM_CONF=$DIR/slurm.conf"* ]] || return 1
 	if [[ $comm == slurmstepd ]]; then
 		grep -qE "^CLUSTER_NODE=$2\$" <<<"$environment"
