@@ -27,6 +27,7 @@ struct config_list {
 
 #define CONFIG_CTYPE_STR     char *
 #define CONFIG_CTYPE_PATH    char *
+#define CONFIG_CTYPE_OPTPATH char *
 #define CONFIG_CTYPE_WORD    char *
 #define CONFIG_CTYPE_SIZE    uint64_t
 #define CONFIG_CTYPE_TIME    int64_t
@@ -55,10 +56,15 @@ struct config {
 int config_load(const char *path, struct config *config, struct larder_error *err);
 void config_fini(struct config *config);
 /*
- * What only a look at the machine tells: tiers that exist, view_root empty and no mount point and with no
- * origin or tier beneath it, a tier under a job_container directory (slurm_conf's job_container.conf beside it), helper there. Calls tell for each finding; returns the number of those that are fatal.
+ * What only a look at the machine tells: tiers that exist, view_root empty and no mount point and
+ * with no tier beneath it, the state's file system, a tier under a job_container directory
+ * (job_container.conf beside slurm_conf), helper there. Local looks only, none at the catalog.
+ * Calls tell for each finding; returns the number of those that are fatal.
  */
-int config_inspect(const struct config *config, void (*tell)(bool fatal, const char *text, void *arg), void *arg);
+typedef void (*config_tell_fn)(bool fatal, const char *text, void *arg);
+int config_inspect(const struct config *config, config_tell_fn tell, void *arg);
+/* The catalog's side, for --check-config: no origin beneath view_root. Reads every manifest's head and may block. */
+int config_inspect_catalog(const struct config *config, config_tell_fn tell, void *arg);
 /* The keys that a reload cannot change and that differ, comma separated, into buf; returns how many. */
 int config_fixed_changes(const struct config *now, const struct config *next, char *buf, size_t len);
 
