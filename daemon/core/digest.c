@@ -12,20 +12,33 @@
 #define XXH_INLINE_ALL
 #if defined(__x86_64__) && !defined(__AVX2__)
 #include <immintrin.h>
-#define DIGEST_DISPATCH    1
-#define XXH_DISPATCH_AVX2  1
-#define XXH_TARGET_AVX2    __attribute__((__target__("avx2")))
+#define DIGEST_DISPATCH	  1
+#define XXH_DISPATCH_AVX2 1
+#define XXH_TARGET_AVX2	  __attribute__((__target__("avx2")))
 #else
 #define DIGEST_DISPATCH 0
 #endif
 #include <xxhash.h>
 
-_Static_assert(sizeof(XXH3_state_t) <= sizeof(struct digest_state), "digest_state is too small");
-_Static_assert(_Alignof(XXH3_state_t) <= _Alignof(struct digest_state), "and aligned too little");
+#define STATE_ALIGN 64u /* what aligned vector loads want; malloc promises 16 */
+
+_Static_assert(sizeof(XXH3_state_t) + STATE_ALIGN - 1 <= sizeof(struct digest_state), "too small");
+_Static_assert(_Alignof(XXH3_state_t) <= STATE_ALIGN, "aligned too little");
+
+/* Where in the caller's bytes the state begins: at the first multiple of STATE_ALIGN. */
+static size_t begin(const struct digest_state *state)
+{
+	return -(uintptr_t)state->opaque % STATE_ALIGN;
+}
 
 static XXH3_state_t *own(struct digest_state *state)
 {
-	return (XXH3_state_t *)(void *)state->opaque;
+	return (XXH3_state_t *)(void *)(state->opaque + begin(state));
+}
+
+static const XXH3_state_t *peek(const struct digest_state *state)
+{
+	return (const XXH3_state_t *)(const void *)(state->opaque + begin(state));
 }
 
 static struct digest from_xxh(XXH128_hash_t hash)
@@ -42,7 +55,7 @@ static struct digest from_xxh(XXH128_hash_t hash)
 #endif
 
 __attribute__((noinline)) XXH_TARGET_AVX2 static void update_avx2(XXH3_state_t *state,
-								   const void *data, size_t len)
+								  const void *data, size_t len)
 {
 	XXH3_update(state, data, len, ACCUMULATE_AVX2, XXH3_scrambleAcc_avx2);
 }
@@ -67,7 +80,7 @@ void digest_update(struct digest_state *state, const void *data, size_t len)
 
 struct digest digest_final(const struct digest_state *state)
 {
-	return from_xxh(XXH3_128bits_digest((const XXH3_state_t *)(const void *)state->opaque));
+	return from_xxh(XXH3_128bits_digest(peek(state)));
 }
 
 struct digest digest_of(const void *data, size_t len)

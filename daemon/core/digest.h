@@ -1,6 +1,6 @@
 /*
- * XXH3-128, streaming: the digest of shards and of manifest bodies. Pure. digest.c is the one file that
- * includes xxhash.h (inlined, dispatched by instruction set).
+ * XXH3-128, streaming: the digest of shards and of manifest bodies. Pure. digest.c is the one file
+ * that includes xxhash.h (inlined, dispatched by instruction set).
  */
 #ifndef CORE_DIGEST_H
 #define CORE_DIGEST_H
@@ -13,9 +13,10 @@ struct digest {
 	uint64_t hi, lo;
 };
 
-/* In place, no allocation: big enough and aligned for XXH3_state_t (checked at compile time). */
+/* In place, no allocation. Needs no alignment of its own (it aligns inside), so it may stand in
+ * anything that malloc gave; it must stay where digest_init found it. */
 struct digest_state {
-	_Alignas(64) unsigned char opaque[640];
+	unsigned char opaque[640];
 };
 
 void digest_init(struct digest_state *state);

@@ -14,7 +14,7 @@
 #include "larder/manifest.h"
 
 #define NSS_BUFFER_MAX (1u << 20) /* bytes; a larger entry is taken as unknown */
-#define GROUPS_MAX     65536      /* the kernel's NGROUPS_MAX */
+#define GROUPS_MAX     65536	  /* the kernel's NGROUPS_MAX */
 
 static int refuse(struct larder_error *err, const char *what, const char *text, const char *fault)
 {
@@ -54,7 +54,8 @@ int larder_access_parse(const char *text, struct larder_access *access, struct l
 	else
 		return refuse(err, "access", text, allowed);
 	if (!who || !is_who_list(who + 1) || strlen(who + 1) >= sizeof(access->who))
-		return refuse(err, "access", text, "names or numbers with commas between, 1023 bytes");
+		return refuse(err, "access", text,
+			      "names or numbers with commas between, 1023 bytes");
 	strcpy(access->who, who + 1);
 	return 0;
 }
@@ -164,12 +165,9 @@ int larder_access_allows(const struct larder_access *access, uid_t uid, gid_t gi
 	memcpy(who, access->who, sizeof(who));
 	switch (access->kind) {
 	case LARDER_ACCESS_ORIGIN:
-	case LARDER_ACCESS_PUBLIC:
-		return 1;
-	case LARDER_ACCESS_USERS:
-		return users_allow(who, uid);
-	case LARDER_ACCESS_GROUPS:
-		return groups_allow(who, uid, gid);
+	case LARDER_ACCESS_PUBLIC: return 1;
+	case LARDER_ACCESS_USERS: return users_allow(who, uid);
+	case LARDER_ACCESS_GROUPS: return groups_allow(who, uid, gid);
 	}
 	return 0;
 }

@@ -11,7 +11,7 @@
 #include "larder/cleanup.h"
 #include "lib/catalog.h"
 
-#define NEAREST_MAX  3  /* names in a sentence */
+#define NEAREST_MAX  3	/* names in a sentence */
 #define VERSIONS_MAX 12 /* versions in a sentence */
 
 /* Appends to a sentence as far as there is room. */
@@ -73,8 +73,10 @@ int catalog_unknown(struct catalog_finder *f, const char *name)
 	if (catalog_datasets(f->fd, &all, NULL) == 0) {
 		n = nearest(f, &all, name, near);
 		for (size_t i = 0; i < n; i++) {
-			append(hint, sizeof(hint), i == 0 ? "; did you mean " :
-						   i + 1 == n ? " or " : ", ");
+			append(hint, sizeof(hint),
+			       i == 0	    ? "; did you mean "
+			       : i + 1 == n ? " or "
+					    : ", ");
 			append(hint, sizeof(hint), near[i]);
 		}
 		if (n)
@@ -116,7 +118,8 @@ static size_t list_versions(struct catalog_finder *f, int dataset, const char *n
 	return count;
 }
 
-static int unknown_version(struct catalog_finder *f, int dataset, const char *name, const char *version)
+static int unknown_version(struct catalog_finder *f, int dataset, const char *name,
+			   const char *version)
 {
 	char has[800] = "";
 
@@ -135,10 +138,11 @@ static int check_digest(struct catalog_finder *f, const struct larder_spec *spec
 {
 	if (strncmp(head->digest, spec->digest, strlen(spec->digest)) == 0)
 		return 0;
-	return larder_error_set(f->err, ESTALE,
-				"%s:%s has the digest %.16s now, not %s; name the version without a "
-				"digest to take what is there",
-				head->name, head->version, head->digest, spec->digest);
+	return larder_error_set(
+		f->err, ESTALE,
+		"%s:%s has the digest %.16s now, not %s; name the version without a "
+		"digest to take what is there",
+		head->name, head->version, head->digest, spec->digest);
 }
 
 static int find_version(struct catalog_finder *f, int dataset, const struct larder_spec *spec,
@@ -173,9 +177,12 @@ int larder_catalog_find(const char *catalog, const struct larder_spec *spec, uid
 
 	memset(entry, 0, sizeof(*entry));
 	if (spec->kind != LARDER_SPEC_CATALOG)
-		return larder_error_set(err, EINVAL, "dataset \"%s\" is the user's own, not the "
-					"catalog's", spec->name);
-	/* What reaches a path here was checked when it was parsed; a caller may have filled it in. */
+		return larder_error_set(err, EINVAL,
+					"dataset \"%s\" is the user's own, not the "
+					"catalog's",
+					spec->name);
+	/* What reaches a path here was checked when it was parsed; a caller may have filled it in.
+	 */
 	rc = larder_name_check(spec->name, err);
 	if (rc == 0 && spec->version[0])
 		rc = larder_version_check(spec->version, err);

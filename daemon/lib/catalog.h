@@ -26,7 +26,7 @@ struct names {
 /* What a search has at hand. Borrowed, all of it. */
 struct catalog_finder {
 	const char *catalog; /* its path */
-	int fd;              /* its directory */
+	int fd;		     /* its directory */
 	struct viewer viewer;
 	struct larder_error *err;
 };

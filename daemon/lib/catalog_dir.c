@@ -14,7 +14,7 @@
 #include "larder/cleanup.h"
 #include "lib/catalog.h"
 
-#define SUFFIX     ".manifest"
+#define SUFFIX	   ".manifest"
 #define SUFFIX_LEN (sizeof(SUFFIX) - 1)
 #define FILE_MAX   (LARDER_VERSION_MAX + SUFFIX_LEN + 1) /* of a file's name, NUL included */
 
@@ -172,8 +172,8 @@ static bool origin_closed(const struct larder_manifest_head *head)
 
 		if (head->origins[i][0] != '/')
 			continue;
-		if (stat(head->origins[i], &st) < 0 ? errno == EACCES :
-						      !larder_origin_readable(head->origins[i]))
+		if (stat(head->origins[i], &st) < 0 ? errno == EACCES
+						    : !larder_origin_readable(head->origins[i]))
 			return true;
 	}
 	return false;

@@ -124,8 +124,8 @@ static int check_peer(int fd, const char *path, struct larder_error *err)
 static int connect_fail(int code, const char *path, int timeout_ms, struct larder_error *err)
 {
 	if (code == ENOENT || code == ECONNREFUSED)
-		return larder_error_set(err, code, "larderd is not running here (nobody answers at %s)",
-					path);
+		return larder_error_set(err, code,
+					"larderd is not running here (nobody answers at %s)", path);
 	if (code == ETIMEDOUT)
 		return larder_error_set(err, code, "larderd took no connection at %s within %d ms",
 					path, timeout_ms);
@@ -221,7 +221,9 @@ static int receive_all(int sock, uint8_t *data, size_t len, int *keep, int64_t u
 	while (len) {
 		_Alignas(struct cmsghdr) char control[CMSG_SPACE(FDS_MAX * sizeof(int))];
 		struct iovec iov = {.iov_base = data, .iov_len = len};
-		struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+		struct msghdr header = {.msg_iov = &iov,
+					.msg_iovlen = 1,
+					.msg_control = control,
 					.msg_controllen = sizeof(control)};
 		ssize_t n = recvmsg(sock, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 		int rc = 0;
@@ -253,12 +255,11 @@ static int transport_fail(int rc, int timeout_ms, struct larder_error *err)
 		return larder_error_set(err, ETIMEDOUT, "larderd did not answer within %d ms",
 					timeout_ms);
 	case EPIPE:
-	case ECONNRESET:
-		return larder_error_set(err, ECONNRESET, "larderd closed the connection");
+	case ECONNRESET: return larder_error_set(err, ECONNRESET, "larderd closed the connection");
 	case EPROTO:
-		return larder_error_set(err, EPROTO, "larderd sent more than one descriptor at once");
-	default:
-		return larder_error_set(err, -rc, "talk to larderd: %s", strerror(-rc));
+		return larder_error_set(err, EPROTO,
+					"larderd sent more than one descriptor at once");
+	default: return larder_error_set(err, -rc, "talk to larderd: %s", strerror(-rc));
 	}
 }
 
@@ -358,8 +359,9 @@ int larder_client_call(struct larder_client *client, unsigned int type, const vo
 	if (note)
 		note[0] = '\0';
 	if (client->broken)
-		return larder_error_set(err, ECONNRESET,
-					"the connection to larderd was given up in an earlier call");
+		return larder_error_set(
+			err, ECONNRESET,
+			"the connection to larderd was given up in an earlier call");
 	rc = larder_msg_encode(type, ++client->seq, msg, &frame, &len, err);
 	if (rc)
 		return rc;

@@ -36,9 +36,11 @@ static int check_url(const char *origin, const char *rest, struct larder_error *
 	if (!host || *rest == ':')
 		return refuse(err, origin, "no host or bucket behind ://");
 	if (memchr(rest, '@', host))
-		return refuse(err, origin, "leave user and password out; credentials are configured");
+		return refuse(err, origin,
+			      "leave user and password out; credentials are configured");
 	if (strpbrk(rest, " \\\"<>"))
-		return refuse(err, origin, "spaces, quotes and backslashes are percent-encoded in a URL");
+		return refuse(err, origin,
+			      "spaces, quotes and backslashes are percent-encoded in a URL");
 	return 0;
 }
 

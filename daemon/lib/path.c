@@ -85,8 +85,8 @@ static const char *path_fault(const char *path)
 			break;
 		start = end + 1;
 	}
-	return start - path + (ptrdiff_t)strlen(start) > LARDER_PATH_BYTES ? "it is over 4095 bytes" :
-									     NULL;
+	return start - path + (ptrdiff_t)strlen(start) > LARDER_PATH_BYTES ? "it is over 4095 bytes"
+									   : NULL;
 }
 
 static int refuse(struct larder_error *err, const char *text, size_t len, const char *fault)
@@ -105,8 +105,7 @@ int larder_path_check(const char *path, struct larder_error *err)
 }
 
 /* Resolves escapes into `out`; *got is the length. Answers the fault, NULL when there is none. */
-static const char *decode_bytes(const char *text, size_t len, char *out, size_t outlen,
-				size_t *got)
+static const char *decode_bytes(const char *text, size_t len, char *out, size_t outlen, size_t *got)
 {
 	size_t n = 0;
 

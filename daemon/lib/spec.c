@@ -59,7 +59,8 @@ static char *unescape(const char *text, struct larder_error *err)
 	return take_ptr(&out);
 }
 
-/* A path prefix or glob behind the slash. One slash at its end, as shells complete it, is let go. */
+/* A path prefix or glob behind the slash. One slash at its end, as shells complete it, is let go.
+ */
 static int take_subset(const char *whole, char *text, struct larder_spec *spec,
 		       struct larder_error *err)
 {

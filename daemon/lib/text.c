@@ -117,8 +117,7 @@ int larder_digest_check(const char *digest, struct larder_error *err)
 		n++;
 	if (!digest[n] && n >= 8 && n <= LARDER_DIGEST_HEX)
 		return 0;
-	return larder_error_set(err, EINVAL,
-				"bad digest \"%s\": 8 to %d of the digits 0-9 and a-f",
+	return larder_error_set(err, EINVAL, "bad digest \"%s\": 8 to %d of the digits 0-9 and a-f",
 				larder_text_quote(digest, SIZE_MAX, bad, sizeof(bad)),
 				LARDER_DIGEST_HEX);
 }

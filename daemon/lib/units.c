@@ -122,7 +122,7 @@ int larder_duration_parse(const char *text, int64_t *ms, struct larder_error *er
 	static const struct {
 		const char *word;
 		int64_t ms;
-	} units[] = {{"", 1000},	 {"ms", 1},	    {"s", 1000},      {"m", 60000},
+	} units[] = {{"", 1000},     {"ms", 1},	      {"s", 1000},     {"m", 60000},
 		     {"h", 3600000}, {"d", 86400000}, {"w", 604800000}};
 	const char *p = text;
 	uint64_t count = 0;
@@ -168,7 +168,8 @@ static void two_units(char *buf, size_t len, int64_t first, const char *one, int
 		      const char *two)
 {
 	if (second)
-		snprintf(buf, len, "%lld %s %lld %s", (long long)first, one, (long long)second, two);
+		snprintf(buf, len, "%lld %s %lld %s", (long long)first, one, (long long)second,
+			 two);
 	else
 		snprintf(buf, len, "%lld %s", (long long)first, one);
 }

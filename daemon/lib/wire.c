@@ -19,14 +19,14 @@ struct field {
 
 /* One function a message: its local typedef is what lets offsetof see the message's struct. */
 #define FIELD_(kind_, name_) {KIND_##kind_, offsetof(self, name_), #name_},
-#define TABLE_(name_, number, who_, help)                                           \
-	static const struct field *fields_##name_(void)                             \
-	{                                                                           \
-		typedef struct larder_msg_##name_ self;                             \
-		static const struct field fields[] = {                              \
-			LARDER_FIELDS_##name_(FIELD_){KIND_U32, sizeof(self), NULL}}; \
-                                                                                    \
-		return fields;                                                      \
+#define TABLE_(name_, number, who_, help)                                                          \
+	static const struct field *fields_##name_(void)                                            \
+	{                                                                                          \
+		typedef struct larder_msg_##name_ self;                                            \
+		static const struct field fields[] = {                                             \
+			LARDER_FIELDS_##name_(FIELD_){KIND_U32, sizeof(self), NULL}};              \
+                                                                                                   \
+		return fields;                                                                     \
 	}
 LARDER_MESSAGES(TABLE_)
 
@@ -41,7 +41,7 @@ struct message {
 static const struct message *find(unsigned int type)
 {
 	static const struct message messages[] = {
-#define ROW_(name_, number, who_, help) \
+#define ROW_(name_, number, who_, help)                                                            \
 	{number, LARDER_WHO_##who_, #name_, sizeof(struct larder_msg_##name_), fields_##name_},
 		LARDER_MESSAGES(ROW_)
 #undef ROW_
@@ -106,8 +106,9 @@ int larder_head_decode(const uint8_t in[LARDER_FRAME_HEAD], struct larder_head *
 					head->version, LARDER_WIRE_VERSION,
 					head->version < LARDER_WIRE_VERSION ? "other" : "this one");
 	if (head->length > LARDER_BODY_MAX)
-		return larder_error_set(err, EMSGSIZE, "a message of %u bytes; at most %u are taken",
-					head->length, LARDER_BODY_MAX);
+		return larder_error_set(err, EMSGSIZE,
+					"a message of %u bytes; at most %u are taken", head->length,
+					LARDER_BODY_MAX);
 	if (!find(head->type))
 		return larder_error_set(err, ENOENT, "no message has the number %u", head->type);
 	return 0;
@@ -126,13 +127,10 @@ static const char *string_at(const void *msg, size_t offset)
 static size_t field_size(const struct field *field, const void *msg)
 {
 	switch (field->kind) {
-	case KIND_U32:
-		return 4;
+	case KIND_U32: return 4;
 	case KIND_U64:
-	case KIND_I64:
-		return 8;
-	case KIND_STR:
-		return 4 + strnlen(string_at(msg, field->offset), LARDER_STR_MAX + 1);
+	case KIND_I64: return 8;
+	case KIND_STR: return 4 + strnlen(string_at(msg, field->offset), LARDER_STR_MAX + 1);
 	}
 	return 0;
 }
@@ -145,13 +143,9 @@ static uint8_t *put_field(uint8_t *to, const struct field *field, const void *ms
 	size_t len;
 
 	switch (field->kind) {
-	case KIND_U32:
-		memcpy(&narrow, at, sizeof(narrow));
-		return put_number(to, narrow, 4);
+	case KIND_U32: memcpy(&narrow, at, sizeof(narrow)); return put_number(to, narrow, 4);
 	case KIND_U64:
-	case KIND_I64:
-		memcpy(&wide, at, sizeof(wide));
-		return put_number(to, wide, 8);
+	case KIND_I64: memcpy(&wide, at, sizeof(wide)); return put_number(to, wide, 8);
 	case KIND_STR:
 		len = field_size(field, msg) - 4;
 		to = put_number(to, len, 4);
@@ -180,8 +174,8 @@ static long body_size(const struct message *message, const void *msg, struct lar
 	return (long)sum;
 }
 
-int larder_msg_encode(unsigned int type, uint32_t seq, const void *msg, uint8_t **frame, size_t *len,
-		      struct larder_error *err)
+int larder_msg_encode(unsigned int type, uint32_t seq, const void *msg, uint8_t **frame,
+		      size_t *len, struct larder_error *err)
 {
 	const struct message *message = find(type);
 	uint8_t *out, *to;
