@@ -1,0 +1,109 @@
+/*
+ * Owns: what the engines share: direct descriptors, blocking writes, the sentences of failures.
+ * Must not: know transfers or pools.
+ * Called by: sync.c, uring.c, shard.c.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "xfer/engine.h"
+
+bool engine_is_direct(int out)
+{
+	int flags = fcntl(out, F_GETFL);
+
+	return flags >= 0 && (flags & O_DIRECT);
+}
+
+int engine_drop_direct(int out)
+{
+	int flags = fcntl(out, F_GETFL);
+
+	if (flags < 0 || fcntl(out, F_SETFL, flags & ~O_DIRECT) < 0)
+		return -errno;
+	return 0;
+}
+
+int engine_write_all(int out, const void *data, size_t len, uint64_t offset)
+{
+	const unsigned char *at = data;
+
+	while (len) {
+		ssize_t n = pwrite(out, at, len, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EINVAL && engine_is_direct(out)) {
+			if (engine_drop_direct(out))
+				return -EINVAL;
+			continue; /* a file system that takes the flag and then not the write */
+		}
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -EIO;
+		at += n;
+		len -= (size_t)n;
+		offset += (uint64_t)n;
+	}
+	return 0;
+}
+
+int engine_write_tail(int out, const void *data, size_t len, uint64_t offset)
+{
+	int rc = engine_drop_direct(out);
+
+	return rc ? rc : engine_write_all(out, data, len, offset);
+}
+
+void engine_moved(struct engine_copy *copy, size_t len)
+{
+	copy->moved += len;
+	atomic_fetch_add_explicit(copy->done, len, memory_order_relaxed);
+	atomic_fetch_add_explicit(copy->origin, len, memory_order_relaxed);
+}
+
+int engine_source_error(struct engine_copy *copy, int code, uint64_t offset,
+			struct larder_error *err)
+{
+	copy->failed = ENGINE_SOURCE;
+	code = code < 0 ? -code : code;
+	return larder_error_set(err, code, "read at byte %" PRIu64 ": %s", offset, strerror(code));
+}
+
+int engine_sink_error(struct engine_copy *copy, int code, uint64_t offset,
+		      struct larder_error *err)
+{
+	copy->failed = ENGINE_SINK;
+	code = code < 0 ? -code : code;
+	return larder_error_set(err, code, "write into the cache at byte %" PRIu64 ": %s", offset,
+				strerror(code));
+}
+
+int engine_short(struct engine_copy *copy, uint64_t offset, struct larder_error *err)
+{
+	copy->failed = ENGINE_SOURCE;
+	return larder_error_set(err, ESTALE,
+				"changed at the origin: it ends at byte %" PRIu64
+				", the manifest says %" PRIu64 "; publish a new version",
+				offset, copy->size);
+}
+
+int engine_grown(struct engine_copy *copy, struct larder_error *err)
+{
+	copy->failed = ENGINE_SOURCE;
+	return larder_error_set(err, ESTALE,
+				"changed at the origin: it has grown beyond the manifest's %" PRIu64
+				" bytes; publish a new version",
+				copy->size);
+}
+
+int engine_stopped(struct engine_copy *copy, struct larder_error *err)
+{
+	if (!atomic_load_explicit(copy->stop, memory_order_relaxed))
+		return 0;
+	return larder_error_set(err, ECANCELED, "the transfer was cancelled");
+}

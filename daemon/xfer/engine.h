@@ -1,0 +1,94 @@
+/*
+ * How bytes go from one descriptor to another, or from a stream into one: the vtable of engines.
+ * An engine belongs to one thread, works in the memory it is given, and digests in order whatever
+ * the order in which reads complete. When a call returns, nothing is in flight any more.
+ */
+#ifndef XFER_ENGINE_H
+#define XFER_ENGINE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/digest.h"
+#include "larder/error.h"
+
+#define ENGINE_ALIGN 4096u /* of memory, offsets and lengths of direct writes */
+
+/* Borrowed for the engine's life: n blocks of `block` bytes (a multiple of ENGINE_ALIGN). */
+struct engine_memory {
+	unsigned char *base;
+	size_t block;
+	unsigned int n;
+};
+
+enum engine_side { ENGINE_SOURCE, ENGINE_SINK };
+
+/* One shard under way. Descriptors are borrowed. */
+struct engine_copy {
+	int in, out;     /* in: -1 for a stream */
+	uint64_t size;   /* by the manifest */
+	uint64_t offset; /* done up to here; a multiple of the block until it is size */
+	struct digest_state digest; /* of [0, offset) */
+	enum engine_side failed;    /* whose fault a failure was */
+	const _Atomic bool *stop;   /* -ECANCELED soon after it is set */
+	uint64_t moved;             /* bytes written for this shard */
+	_Atomic uint64_t *done, *origin; /* grow with moved */
+};
+
+struct engine_ops;
+struct engine {
+	const struct engine_ops *ops;
+};
+
+struct engine_ops {
+	const char *name;
+	/* 0, or -errno and why this machine cannot. */
+	int (*probe)(struct larder_error *why);
+	/* In the thread that will use it. */
+	int (*open)(const struct engine_memory *memory, struct engine **engine,
+		    struct larder_error *err);
+	void (*close)(struct engine *engine);
+	/*
+	 * Copies [copy->offset, until); until is the size or a multiple of the block. -ESTALE: the source
+	 * ended early. -ECANCELED, -ENOSPC, -EIO, …; copy->failed says whose it is.
+	 */
+	int (*copy)(struct engine *engine, struct engine_copy *copy, uint64_t until,
+		    struct larder_error *err);
+	/* A stream from byte 0: put pieces in order, then finish in every case; keep false only waits. */
+	int (*put)(struct engine *engine, struct engine_copy *copy, const void *data, size_t len,
+		   struct larder_error *err);
+	int (*finish)(struct engine *engine, struct engine_copy *copy, bool keep,
+		      struct larder_error *err);
+};
+
+extern const struct engine_ops engine_sync;
+extern const struct engine_ops engine_uring;
+
+/* --- what engines share --- */
+
+/* Is out O_DIRECT? And: make it not so. */
+bool engine_is_direct(int out);
+int engine_drop_direct(int out);
+/* Bytes of a block that a direct write can take; the rest is the tail of the file. */
+static inline size_t engine_aligned(bool direct, size_t len)
+{
+	return direct ? len & ~(size_t)(ENGINE_ALIGN - 1) : len;
+}
+/* Blocking write of all of it; a direct descriptor that refuses goes on buffered. -errno. */
+int engine_write_all(int out, const void *data, size_t len, uint64_t offset);
+/* The last bytes of a direct file, fewer than a sector, through the page cache. */
+int engine_write_tail(int out, const void *data, size_t len, uint64_t offset);
+
+void engine_moved(struct engine_copy *copy, size_t len);
+/* Sets copy->failed and the sentence; returns -code. */
+int engine_source_error(struct engine_copy *copy, int code, uint64_t offset,
+			struct larder_error *err);
+int engine_sink_error(struct engine_copy *copy, int code, uint64_t offset,
+		      struct larder_error *err);
+int engine_short(struct engine_copy *copy, uint64_t offset, struct larder_error *err);
+int engine_grown(struct engine_copy *copy, struct larder_error *err);
+int engine_stopped(struct engine_copy *copy, struct larder_error *err);
+
+#endif

@@ -1,0 +1,315 @@
+/*
+ * Owns: a transfer from start to done(): its queue, its feeding from the manifest, its end.
+ * Must not: know threads; pool.c says whose turn it is.
+ * Called by: the server (start, cancel, progress, destroy) and the pool's threads.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "xfer/internal.h"
+
+static void free_list(char **list, unsigned int n)
+{
+	for (unsigned int i = 0; list && i < n; i++)
+		free(list[i]);
+	free(list);
+}
+
+static char **copy_list(const char *const *list, unsigned int n)
+{
+	char **copy = calloc(n + 1, sizeof(*copy));
+
+	for (unsigned int i = 0; copy && i < n; i++) {
+		copy[i] = strdup(list[i]);
+		if (!copy[i]) {
+			free_list(copy, n);
+			return NULL;
+		}
+	}
+	return copy;
+}
+
+/* What a thread may still look at when the caller's own copy is gone. */
+static int copy_params(struct transfer *transfer, const struct transfer_params *params)
+{
+	size_t groups = params->as.n_groups * sizeof(gid_t);
+
+	transfer->params = *params;
+	transfer->urls = copy_list(params->origins, params->n_origins);
+	transfer->subsets = copy_list(params->want.subsets, params->want.n_subsets);
+	transfer->groups = malloc(groups ? groups : 1);
+	if (!transfer->urls || !transfer->subsets || !transfer->groups)
+		return -ENOMEM;
+	if (groups)
+		memcpy(transfer->groups, params->as.groups, groups);
+	transfer->params.as.groups = transfer->groups;
+	transfer->params.origins = NULL; /* urls */
+	transfer->params.want.subsets = (const char *const *)transfer->subsets;
+	return 0;
+}
+
+int transfer_start(struct xfer_pool *pool, const struct source_ops *const *ops,
+		   const struct transfer_params *params, struct transfer **out,
+		   struct larder_error *err)
+{
+	struct transfer *transfer;
+	int rc;
+
+	if (!params->n_origins || params->n_origins > LARDER_ORIGINS_MAX)
+		return larder_error_set(err, EINVAL, "a transfer needs 1 to %d origins, not %u",
+					LARDER_ORIGINS_MAX, params->n_origins);
+	transfer = calloc(1, sizeof(*transfer));
+	if (!transfer)
+		return larder_error_set(err, ENOMEM, "no memory for a transfer");
+	transfer->pool = pool;
+	pthread_mutex_init(&transfer->origin_lock, NULL);
+	rc = copy_params(transfer, params);
+	if (rc)
+		larder_error_set(err, rc, "no memory for a transfer");
+	if (!rc)
+		rc = sources_init(transfer, ops, err);
+	atomic_store(&transfer->engine, "");
+	if (!rc) {
+		*out = transfer; /* before a thread can call done() */
+		rc = pool_add(pool, transfer);
+		if (rc)
+			larder_error_set(err, rc, "the daemon is going down");
+	}
+	if (rc) {
+		*out = NULL;
+		transfer_destroy(transfer);
+	}
+	return rc;
+}
+
+void transfer_destroy(struct transfer *transfer)
+{
+	if (!transfer)
+		return;
+	sources_close(transfer);
+	want_close(transfer->stream);
+	free(transfer->origins);
+	free_list(transfer->urls, transfer->params.n_origins);
+	free_list(transfer->subsets, transfer->params.want.n_subsets);
+	free(transfer->groups);
+	pthread_mutex_destroy(&transfer->origin_lock);
+	free(transfer);
+}
+
+void transfer_cancel(struct transfer *transfer)
+{
+	atomic_store(&transfer->halt, true);
+	pool_wake(transfer->pool);
+}
+
+void transfer_progress_get(const struct transfer *transfer, struct transfer_progress *progress)
+{
+	static const char *const phases[] = {
+		[PHASE_COPYING] = "copying",
+		[PHASE_SYNCING] = "syncing",
+		[PHASE_DONE] = "done",
+	};
+
+	*progress = (struct transfer_progress){
+		.done_shards = atomic_load(&transfer->done_shards),
+		.done_bytes = atomic_load(&transfer->done_bytes),
+		.origin_bytes = atomic_load(&transfer->origin_bytes),
+		.linked_bytes = atomic_load(&transfer->linked_bytes),
+		.digest_mismatches = atomic_load(&transfer->digest_mismatches),
+		.origin_errors = atomic_load(&transfer->origin_errors),
+		.phase = phases[atomic_load(&transfer->phase)],
+		.engine = atomic_load(&transfer->engine),
+	};
+}
+
+static void fail(struct transfer *transfer, int rc, const struct larder_error *err)
+{
+	pool_lock(transfer->pool);
+	transfer->dropped = true;
+	if (!transfer->rc) {
+		transfer->rc = rc;
+		transfer->err = *err;
+	}
+	pool_unlock(transfer->pool);
+	atomic_store(&transfer->halt, true);
+}
+
+static struct item *item_create(const struct transfer *transfer, const struct shard *shard,
+				enum want_kind kind)
+{
+	size_t path = strlen(shard->path) + 1;
+	size_t target = shard->target ? strlen(shard->target) + 1 : 0;
+	struct item *item = calloc(1, sizeof(*item) + path + target);
+
+	if (!item)
+		return NULL;
+	item->kind = kind;
+	item->shard = *shard;
+	item->in = item->out = -1;
+	memcpy(item->text, shard->path, path);
+	item->shard.path = item->text;
+	if (target) {
+		memcpy(item->text + path, shard->target, target);
+		item->shard.target = item->text + path;
+	}
+	item->large = shard->size > pool_small_bytes(transfer->pool);
+	return item;
+}
+
+void item_free(struct item *item)
+{
+	item_drop(item);
+	free(item->first);
+	free(item);
+}
+
+/* Up to QUEUE_FEED items into the list. 1 there is more, 0 the manifest's end, -errno. */
+static int read_items(struct transfer *transfer, struct item **head, struct item **tail,
+		      unsigned int *n, struct larder_error *err)
+{
+	enum want_kind kind;
+	struct shard shard;
+
+	while (*n < QUEUE_FEED) {
+		struct item *item;
+		int rc;
+
+		if (atomic_load_explicit(&transfer->halt, memory_order_relaxed))
+			return larder_error_set(err, ECANCELED, "the transfer was cancelled");
+		rc = want_next(transfer->stream, &shard, &kind, err);
+		if (rc <= 0)
+			return rc;
+		if (kind == WANT_SKIP || kind == WANT_PRESENT)
+			continue;
+		item = item_create(transfer, &shard, kind);
+		if (!item)
+			return larder_error_set(err, ENOMEM, "no memory for a transfer");
+		if (*tail)
+			(*tail)->next = item;
+		else
+			*head = item;
+		*tail = item;
+		(*n)++;
+	}
+	return 1;
+}
+
+static void append(struct transfer *transfer, struct item *head, struct item *tail,
+		   unsigned int n)
+{
+	if (transfer->tail)
+		transfer->tail->next = head;
+	else
+		transfer->head = head;
+	transfer->tail = tail;
+	transfer->queued += n;
+}
+
+void transfer_feed(struct transfer *transfer)
+{
+	struct xfer_pool *pool = transfer->pool;
+	struct item *head = NULL, *tail = NULL;
+	struct larder_error err = { 0 };
+	unsigned int n = 0;
+	int rc = 0;
+
+	if (!transfer->stream)
+		rc = want_open(&transfer->params.want, &transfer->stream, &err);
+	if (!rc)
+		rc = read_items(transfer, &head, &tail, &n, &err);
+	if (rc < 0)
+		fail(transfer, rc, &err);
+	pool_lock(pool);
+	if (tail)
+		append(transfer, head, tail, n);
+	transfer->feeding = false;
+	transfer->fed = rc == 0;
+	transfer->running--;
+	pool_unlock(pool);
+	pool_wake(pool); /* the transfer may be gone by now */
+}
+
+/* The rest of a large shard goes to the front: its descriptors are open. */
+static void put_back(struct transfer *transfer, struct item *item)
+{
+	item->next = transfer->head;
+	transfer->head = item;
+	if (!transfer->tail)
+		transfer->tail = item;
+	transfer->queued++;
+}
+
+void transfer_run(struct transfer *transfer, struct lane *lane, struct item *item)
+{
+	struct xfer_pool *pool = transfer->pool;
+	struct larder_error err = { 0 };
+	bool large = item->large;
+	int rc = item_run(lane, transfer, item, &err);
+
+	if (rc < 0)
+		fail(transfer, rc, &err);
+	if (rc != 1)
+		item_free(item);
+	pool_lock(pool);
+	if (rc == 1)
+		put_back(transfer, item);
+	transfer->running--;
+	if (large)
+		transfer->large_running--;
+	pool_unlock(pool);
+}
+
+void transfer_drop(struct transfer *transfer, struct item *list)
+{
+	struct xfer_pool *pool = transfer->pool;
+
+	while (list) {
+		struct item *item = list;
+
+		list = item->next;
+		item_free(item);
+	}
+	pool_lock(pool);
+	transfer->running--;
+	pool_unlock(pool);
+}
+
+/* Whatever was given to the sink shall become durable, also after a failure; not when nobody
+ * wants it any more and is waiting for us to stop. */
+static int flush(struct transfer *transfer, int rc, struct larder_error *err)
+{
+	struct sink *sink = transfer->params.sink;
+	struct larder_error why = { 0 };
+	int flushed;
+
+	if (rc == -ECANCELED)
+		return rc;
+	atomic_store(&transfer->phase, PHASE_SYNCING);
+	flushed = sink->ops->flush(sink, &why);
+	if (!rc && flushed)
+		*err = why;
+	return rc ? rc : flushed;
+}
+
+void transfer_finish(struct transfer *transfer)
+{
+	void (*done)(int rc, const struct larder_error *err, void *arg) = transfer->params.done;
+	void *arg = transfer->params.arg;
+	struct larder_error err;
+	int rc;
+
+	pool_lock(transfer->pool);
+	rc = transfer->rc;
+	err = transfer->err;
+	if (!rc && (transfer->dropped || !transfer->fed))
+		rc = larder_error_set(&err, ECANCELED, "the transfer was cancelled");
+	pool_unlock(transfer->pool);
+	rc = flush(transfer, rc, &err);
+	sources_close(transfer);
+	want_close(transfer->stream);
+	transfer->stream = NULL;
+	atomic_store(&transfer->phase, PHASE_DONE);
+	pool_remove(transfer->pool, transfer);
+	done(rc, &err, arg); /* it may destroy the transfer */
+}

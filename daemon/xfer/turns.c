@@ -1,0 +1,222 @@
+/*
+ * Owns: the life of the pool's threads, and whose turn it is.
+ * Must not: know what a turn does.
+ * Called by: pool.c, which starts the threads.
+ *
+ * Turns go round by transfer, so a small dataset does not wait behind a huge one; a large shard
+ * gives its thread back after a slice when others wait. There are two threads more than one
+ * transfer may use: an origin that hangs does not stop the others at once.
+ */
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "xfer/pool.h"
+
+enum turn_kind { TURN_NONE, TURN_FEED, TURN_ITEM, TURN_DROP, TURN_FINISH };
+
+struct turn {
+	enum turn_kind kind;
+	struct transfer *transfer;
+	struct item *item; /* DROP: a list */
+};
+
+/* After its turn a transfer goes to the end. */
+static void to_the_end(struct xfer_pool *pool, struct transfer *transfer)
+{
+	struct transfer **at;
+
+	pool_unlink(pool, transfer);
+	for (at = &pool->transfers; *at; at = &(*at)->next)
+		;
+	transfer->next = NULL;
+	*at = transfer;
+}
+
+bool pool_contended(struct xfer_pool *pool, const struct transfer *transfer)
+{
+	bool wait = false;
+
+	pthread_mutex_lock(&pool->lock);
+	for (struct transfer *t = pool->transfers; t && !pool->idle; t = t->next) {
+		/* a new one waits for its first feeding */
+		if (t != transfer && (t->queued || (!t->fed && !t->feeding)))
+			wait = true;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return wait;
+}
+
+static bool may_start(const struct xfer_pool *pool, const struct transfer *transfer,
+		      const struct item *item)
+{
+	if (!item->large)
+		return true;
+	/* one thread is kept for the small */
+	return transfer->large_running < LARGE_AT_ONCE &&
+	       (pool->large_running + 1 < pool->n_lanes || pool->n_lanes == 1);
+}
+
+static struct item *take_item(struct xfer_pool *pool, struct transfer *transfer)
+{
+	struct item *before = NULL;
+
+	for (struct item *item = transfer->head; item; before = item, item = item->next) {
+		if (!may_start(pool, transfer, item))
+			continue;
+		if (before)
+			before->next = item->next;
+		else
+			transfer->head = item->next;
+		if (transfer->tail == item)
+			transfer->tail = before;
+		item->next = NULL;
+		transfer->queued--;
+		if (item->large) {
+			transfer->large_running++;
+			pool->large_running++;
+		}
+		return item;
+	}
+	return NULL;
+}
+
+/* All that waits, as a list. */
+static struct item *take_queue(struct transfer *transfer)
+{
+	struct item *list = transfer->head;
+
+	transfer->head = transfer->tail = NULL;
+	transfer->queued = 0;
+	transfer->dropped = true;
+	return list;
+}
+
+static enum turn_kind kind_of_turn(struct xfer_pool *pool, struct transfer *transfer)
+{
+	bool halt = atomic_load(&transfer->halt);
+
+	if (transfer->finishing)
+		return TURN_NONE;
+	if (halt && transfer->queued)
+		return TURN_DROP;
+	if (!transfer->running && !transfer->queued && (halt || transfer->fed))
+		return TURN_FINISH;
+	if (halt || transfer->running >= pool->per_transfer)
+		return TURN_NONE;
+	if (!transfer->fed && !transfer->feeding && transfer->queued < QUEUE_LOW)
+		return TURN_FEED;
+	return transfer->queued ? TURN_ITEM : TURN_NONE;
+}
+
+/* What this transfer has to do now, taken. Under the lock. */
+static struct turn turn_of(struct xfer_pool *pool, struct transfer *transfer)
+{
+	struct turn turn = { .transfer = transfer, .kind = kind_of_turn(pool, transfer) };
+
+	if (turn.kind == TURN_FEED)
+		transfer->feeding = true;
+	else if (turn.kind == TURN_FINISH)
+		transfer->finishing = true;
+	else if (turn.kind == TURN_DROP)
+		turn.item = take_queue(transfer);
+	else if (turn.kind == TURN_ITEM)
+		turn.item = take_item(pool, transfer);
+	if (turn.kind == TURN_ITEM && !turn.item)
+		turn.kind = TURN_NONE; /* only large ones wait, and enough of those run */
+	if (turn.kind != TURN_NONE)
+		transfer->running++;
+	return turn;
+}
+
+static struct turn next_turn(struct xfer_pool *pool)
+{
+	struct turn none = { .kind = TURN_NONE };
+
+	for (struct transfer *t = pool->transfers; t; t = t->next) {
+		struct turn turn = turn_of(pool, t);
+
+		if (turn.kind == TURN_NONE)
+			continue;
+		to_the_end(pool, t);
+		return turn;
+	}
+	return none;
+}
+
+static void run_item(struct lane *lane, const struct turn *turn)
+{
+	bool large = turn->item->large;
+
+	transfer_run(turn->transfer, lane, turn->item);
+	if (!large)
+		return;
+	pthread_mutex_lock(&lane->pool->lock);
+	lane->pool->large_running--;
+	pthread_cond_signal(&lane->pool->change); /* what was held back may start */
+	pthread_mutex_unlock(&lane->pool->lock);
+}
+
+static void take_turn(struct lane *lane, const struct turn *turn)
+{
+	switch (turn->kind) {
+	case TURN_FEED: transfer_feed(turn->transfer); break;
+	case TURN_ITEM: run_item(lane, turn); break;
+	case TURN_DROP: transfer_drop(turn->transfer, turn->item); break;
+	case TURN_FINISH: transfer_finish(turn->transfer); break;
+	case TURN_NONE:
+	default: break;
+	}
+}
+
+static void close_engines(struct lane *lane)
+{
+	if (lane->sync)
+		lane->sync->ops->close(lane->sync);
+	if (lane->uring)
+		lane->uring->ops->close(lane->uring);
+}
+
+int lane_engine(struct lane *lane, bool uring, struct engine **engine, struct larder_error *err)
+{
+	int rc = 0;
+
+	if (uring && lane->pool->uring) {
+		if (!lane->uring && engine_uring.open(&lane->memory, &lane->uring, NULL))
+			lane->uring = NULL; /* no more rings for us (ENOMEM): blocking calls will do */
+		*engine = lane->uring;
+		if (*engine)
+			return 0;
+	}
+	if (!lane->sync)
+		rc = engine_sync.open(&lane->memory, &lane->sync, err);
+	*engine = lane->sync;
+	return rc;
+}
+
+void *lane_thread(void *arg)
+{
+	struct lane *lane = arg;
+	struct xfer_pool *pool = lane->pool;
+
+	/* Linux: of this thread. A hint; refused, it only competes more. */
+	if (pool->nice)
+		setpriority(PRIO_PROCESS, (id_t)gettid(), pool->nice);
+	pthread_mutex_lock(&pool->lock);
+	while (!pool->stopping || pool->transfers) {
+		struct turn turn = next_turn(pool);
+
+		if (turn.kind == TURN_NONE) {
+			pool->idle++;
+			pthread_cond_wait(&pool->change, &pool->lock);
+			pool->idle--;
+			continue;
+		}
+		pthread_mutex_unlock(&pool->lock);
+		take_turn(lane, &turn);
+		pthread_mutex_lock(&pool->lock);
+	}
+	pthread_cond_broadcast(&pool->change);
+	pthread_mutex_unlock(&pool->lock);
+	close_engines(lane);
+	return NULL;
+}
