@@ -232,18 +232,22 @@ void request_fini(struct request *request)
 }
 
 /* As Slurm's _opt_env_name makes it: every byte that is no letter or digit is an underscore. */
+void option_variable(const char *prefix, unsigned int id, char *out, size_t len)
+{
+	snprintf(out, len, "%s_SLURM_SPANK_OPTION_larder_%s", prefix, table[id].name);
+	for (char *c = strchr(out, '-'); c; c = strchr(c, '-'))
+		*c = '_';
+}
+
 void options_each_variable(void (*fn)(const char *variable, void *arg), void *arg)
 {
 	static const char *const prefixes[] = {"SLURM_SPANK_", "SPANK_", ""};
 
-	for (int i = 0; i < OPTION_COUNT; i++) {
+	for (unsigned int i = 0; i < OPTION_COUNT; i++) {
 		for (size_t p = 0; p < sizeof(prefixes) / sizeof(prefixes[0]); p++) {
 			char name[128];
 
-			snprintf(name, sizeof(name), "%s_SLURM_SPANK_OPTION_larder_%s",
-				 prefixes[p], table[i].name);
-			for (char *c = strchr(name, '-'); c; c = strchr(c, '-'))
-				*c = '_';
+			option_variable(prefixes[p], i, name, sizeof(name));
 			fn(name, arg);
 		}
 	}

@@ -30,6 +30,8 @@ static int on_option(int id, const char *value, int remote)
 		report("%s", err.text);
 		return -1;
 	}
+	if (!remote)
+		submit_option(&plugin, (unsigned int)id);
 	if (option_keep(&plugin, (unsigned int)id, value) && !remote) {
 		report("out of memory");
 		return -1;
@@ -46,7 +48,7 @@ int slurm_spank_init(spank_t sp, int argc, char **argv)
 		return 0;
 	if (is_submission(context)) {
 		settings_parse(&settings, argc, argv, tell);
-		submit_forget_inherited(context == S_CTX_ALLOCATOR);
+		submit_begin(&plugin, context == S_CTX_ALLOCATOR);
 	}
 	if (options_register(&plugin, sp, on_option) && is_submission(context)) {
 		report("Slurm did not take the plugin's options");

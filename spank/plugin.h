@@ -32,6 +32,8 @@ enum option_id {
 struct plugin {
 	struct spank_option options[OPTION_COUNT]; /* SPANK keeps pointers into it */
 	char *values[OPTION_COUNT];                /* as typed, unchecked when remote; NULL: not typed */
+	bool exported[OPTION_COUNT];               /* submission: came with the user's environment */
+	unsigned int components;                   /* submission: components checked so far */
 	bool step_typed;                           /* remote: srun says --dataset was typed for a step */
 	char *line;                                /* for the user, printed once stderr is the task's */
 };
@@ -60,12 +62,17 @@ void options_recall(struct plugin *plugin, spank_t sp);
 int request_parse(char *const values[OPTION_COUNT], struct request *request,
 		  struct larder_error *err);
 void request_fini(struct request *request);
-/* Calls fn with the name of every variable in which Slurm would hand an option on. */
+/* "SLURM_SPANK_" or another prefix: the variable in which Slurm hands an option on. */
+void option_variable(const char *prefix, unsigned int id, char *out, size_t len);
+/* Calls fn with the name of each of these variables, of every option. */
 void options_each_variable(void (*fn)(const char *variable, void *arg), void *arg);
 void options_fini(struct plugin *plugin);
 
 /* --- submit.c: srun, sbatch, salloc --- */
-void submit_forget_inherited(bool allocator);
+/* First of all: variables of a job around this submission, and which ones the user exported. */
+void submit_begin(struct plugin *plugin, bool allocator);
+/* Before an option's value is kept. */
+void submit_option(const struct plugin *plugin, unsigned int id);
 int submit_check(spank_t sp, struct plugin *plugin, const struct settings *settings,
 		 bool allocator);
 

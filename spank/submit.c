@@ -50,10 +50,8 @@ static void drop_dataset_variables(void)
  * Inside a job the parent's options are in the environment, where Slurm would take them for typed
  * ones, and stronger than the child's own #SBATCH lines. Outside of a job they are the user's.
  */
-void submit_forget_inherited(bool allocator)
+static void forget_inherited(bool allocator)
 {
-	if (!getenv("SLURM_JOB_ID"))
-		return;
 	options_each_variable(drop, NULL);
 	unsetenv("SLURM_SPANK_" VARIABLE_FIXED);
 	unsetenv(VARIABLE_STEP);
@@ -61,6 +59,33 @@ void submit_forget_inherited(bool allocator)
 		return;
 	unsetenv(VARIABLE_SAID);
 	drop_dataset_variables();
+}
+
+void submit_begin(struct plugin *plugin, bool allocator)
+{
+	if (getenv("SLURM_JOB_ID"))
+		forget_inherited(allocator);
+	for (unsigned int i = 0; i < OPTION_COUNT; i++) {
+		char name[128];
+
+		option_variable("SLURM_SPANK_", i, name, sizeof(name));
+		plugin->exported[i] = getenv(name) != NULL;
+	}
+}
+
+/*
+ * After a heterogeneous job's first component sbatch puts its values into the environment, where
+ * they would beat the #SBATCH lines of the next one. A value that a component gives itself counts;
+ * one that gives none still takes over the first one's.
+ */
+void submit_option(const struct plugin *plugin, unsigned int id)
+{
+	char name[128];
+
+	if (!plugin->components || id >= OPTION_COUNT || plugin->exported[id])
+		return;
+	option_variable("SLURM_SPANK_", id, name, sizeof(name));
+	unsetenv(name);
 }
 
 /* A step of a job that is there already: no prolog comes, the node compares with the job's leases. */
@@ -159,6 +184,7 @@ int submit_check(spank_t sp, struct plugin *plugin, const struct settings *setti
 
 	if (!allocator && getenv("SLURM_JOB_ID"))
 		return check_step(plugin);
+	plugin->components++;
 	spank_job_control_unsetenv(sp, VARIABLE_FIXED);
 	if (!plugin->values[OPTION_DATASET])
 		return 0;
