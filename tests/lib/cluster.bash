@@ -133,8 +133,11 @@ counter()
 # tree_state NODE NAME:VERSION: ready, partial, staging, failed, or nothing when it is not there.
 tree_state()
 {
-	larder -w "$1" ls --json | jq -r --arg n "${2%%:*}" --arg v "${2#*:}" \
-		'first(.. | objects | select(.name? == $n and .version? == $v) | .state) // empty'
+	local answer
+	# A daemon that does not answer must not read like one that has no such tree.
+	answer=$(larder -w "$1" ls --json) || { echo no-answer; return 1; }
+	jq -r --arg n "${2%%:*}" --arg v "${2#*:}" \
+		'first(.. | objects | select(.name? == $n and .version? == $v) | .state) // empty' <<<"$answer"
 }
 
 tree_is() { [[ $(tree_state "$1" "$2") == "$3" ]]; }
@@ -142,12 +145,14 @@ tree_is() { [[ $(tree_state "$1" "$2") == "$3" ]]; }
 # leases NODE: how many leases there are; leases NODE JOB: of that job.
 leases()
 {
-	larder -w "$1" jobs --json | jq -s --arg job "${2-}" \
-		'[.. | objects | .leases? | arrays | .[] | select($job == "" or (.job | tostring) == $job)] | length'
+	local answer
+	answer=$(larder -w "$1" jobs --json) || { echo no-answer; return 1; }
+	jq -s --arg job "${2-}" \
+		'[.. | objects | .leases? | arrays | .[] | select($job == "" or (.job | tostring) == $job)] | length' <<<"$answer"
 }
 
 no_leases() { [[ $(leases "$@") == 0 ]]; }
-has_lease() { [[ $(leases "$@") -ge 1 ]]; }
+has_lease() { [[ $(leases "$@") =~ ^[1-9] ]]; }
 
 # Where a tree's files are on the node: for root's eyes only.
 tree_data() { printf '%s\n' "$DIR/$1/tier/trees"/*/"${2%%:*}/${2#*:}@"*/data; }
@@ -180,12 +185,15 @@ hold_dataset()
 	local n=$1 spec=$2 id
 	shift 2
 	id=$(submit -w "$n" --dataset="$spec" "$@" <<<$'#!/bin/sh\necho started\nexec sleep 600')
-	if ! poll 30 output_has "$id" started; then
+	poll 30 started_or_over "$id" || true
+	if ! output_has "$id" started; then
 		fail_with "job $id with $spec did not start: $(job_state "$id") $(job_output "$id")"
 		return 1
 	fi
 	printf '%s\n' "$id"
 }
+
+started_or_over() { output_has "$1" started || job_over "$1"; }
 
 # let_go JOB: ends it and waits until Slurm is done with it.
 let_go()

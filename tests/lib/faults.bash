@@ -29,12 +29,12 @@ batch_fails_politely()
 {
 	local id start
 	start=$(now_ms)
-	id=$(submit -w n1 --dataset="$1" <<<$'#!/bin/sh\necho body')
+	id=$(submit -w n1 --dataset="$1" <<<$'#!/bin/sh\necho the-body-ran')
 	equal "$(finish "$id" 40)" FAILED
 	between $(($(now_ms) - start)) 0 "$BOUND_MS"
 	contains "$(job_output "$id")" larder:
 	contains "$(job_output "$id")" larderd
-	lacks "$(job_output "$id")" body
+	lacks "$(job_output "$id")" the-body-ran
 	node_usable n1
 }
 
@@ -43,11 +43,11 @@ srun_fails_politely()
 {
 	local start
 	start=$(now_ms)
-	run srun -w n1 --dataset="$1" echo body
+	run srun -w n1 --dataset="$1" echo the-body-ran
 	between $(($(now_ms) - start)) 0 "$BOUND_MS"
 	[[ $status -ne 0 ]]
 	contains "$output" larder:
-	lacks "$output" body
+	lacks "$output" the-body-ran
 	node_usable n1
 }
 
@@ -67,10 +67,10 @@ bypass_runs()
 
 others_are_untouched()
 {
-	run srun -w n1 echo body
+	run srun -w n1 echo the-body-ran
 	equal "$status" 0
-	contains "$output" body
-	run srun -w n2 --dataset=set:v1 echo body
+	contains "$output" the-body-ran
+	run srun -w n2 --dataset=set:v1 echo the-body-ran
 	equal "$status" 0
-	contains "$output" body
+	contains "$output" the-body-ran
 }

@@ -171,14 +171,14 @@ start_timed_job()
 }
 
 @test "a job that is cancelled while it waits ends at once, and what is staged stays usable" {
-	id=$(submit -w n1 --dataset=slow:v1 <<<$'#!/bin/sh\necho body')
+	id=$(submit -w n1 --dataset=slow:v1 <<<$'#!/bin/sh\necho the-body-ran')
 	poll 20 has_lease n1 "$id"
 	start=$(now_ms)
 	scancel "$id"
 	poll 15 job_over "$id"
 	between $(($(now_ms) - start)) 0 10000
 	equal "$(job_state "$id")" CANCELLED
-	lacks "$(job_output "$id")" body
+	lacks "$(job_output "$id")" the-body-ran
 	poll 10 no_leases n1 "$id"
 	before=$(counter n1 origin_bytes)
 	run srun -w n1 --dataset=slow:v1 sh -c "ls -U $DIR/datasets/slow/v1 | wc -l"

@@ -85,10 +85,10 @@ teardown()
 }
 
 @test "a daemon killed in the middle of staging: nothing unverified is shown, and the rest is brought later" {
-	id=$(submit -w n1 --dataset=slow:v1 <<<$'#!/bin/sh\necho body')
+	id=$(submit -w n1 --dataset=slow:v1 <<<$'#!/bin/sh\necho the-body-ran')
 	poll 20 eval '[[ -n $(ls -U $(tree_data n1 slow:v1) 2>/dev/null | head -n 1) ]]'
 	node kill n1 larderd
-	lacks "$(job_output "$id")" body
+	lacks "$(job_output "$id")" the-body-ran
 	finish "$id" 40
 	node start n1 larderd
 	lacks "$(tree_state n1 slow:v1)" ready
@@ -164,9 +164,9 @@ teardown()
 	make_files "$DIR/origin/gone" 5 1000
 	publish gone:v1 "$DIR/origin/gone"
 	mv "$DIR/origin/gone" "$DIR/origin/moved"
-	run srun -w n1 --dataset=gone:v1 echo body
+	run srun -w n1 --dataset=gone:v1 echo the-body-ran
 	[[ $status -ne 0 ]]
-	lacks "$output" body
+	lacks "$output" the-body-ran
 	contains "$output" larder
 	poll 10 no_leases n1
 }
@@ -175,9 +175,9 @@ teardown()
 	make_files "$DIR/origin/changed" 5 1000
 	publish changed:v1 "$DIR/origin/changed"
 	printf x | dd of="$DIR/origin/changed/f00002" bs=1 seek=10 conv=notrunc status=none
-	run srun -w n1 --dataset=changed:v1 echo body
+	run srun -w n1 --dataset=changed:v1 echo the-body-ran
 	[[ $status -ne 0 ]]
-	lacks "$output" body
+	lacks "$output" the-body-ran
 	contains "$output" f00002
 	lacks "$(tree_state n1 changed:v1)" ready
 	poll 10 no_leases n1

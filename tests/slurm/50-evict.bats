@@ -25,7 +25,7 @@ teardown() { show_logs_on_failure; }
 
 @test "what a job uses stays; the job that does not fit fails with need, have and who holds it" {
 	id=$(hold_dataset n1 first:v1)
-	bad=$(submit -w n1 --dataset=second:v1 <<<$'#!/bin/sh\necho body')
+	bad=$(submit -w n1 --dataset=second:v1 <<<$'#!/bin/sh\necho the-body-ran')
 	equal "$(finish "$bad" 60)" FAILED
 	contains "$(job_output "$bad")" larder:
 	contains "$(job_output "$bad")" second:v1
@@ -33,7 +33,7 @@ teardown() { show_logs_on_failure; }
 	contains "$(job_output "$bad")" have
 	contains "$(job_output "$bad")" held
 	contains "$(job_output "$bad")" on-fail=bypass
-	lacks "$(job_output "$bad")" body
+	lacks "$(job_output "$bad")" the-body-ran
 	tree_is n1 first:v1 ready
 	let_go "$id"
 }
