@@ -146,8 +146,8 @@ const char *larder_size_format(uint64_t bytes, char *buf, size_t len)
 	unsigned int unit = 0;
 	uint64_t tenths;
 
-	/* up until it would not read 1024 after rounding; 1023.5 PiB still fits */
-	while (unit < 6 && bytes >= UINT64_C(2047) << (unit * 10) >> 1)
+	/* up while it would read 1024 of the smaller unit, rounded */
+	while (unit < 6 && bytes >= (unit ? UINT64_C(2047) << (unit * 10) >> 1 : 1024))
 		unit++;
 	if (unit == 0) {
 		snprintf(buf, len, "%u B", (unsigned int)bytes);
