@@ -64,9 +64,11 @@ struct inv_job {
 	char specs[LARDER_SPEC_TEXT_MAX + 1];
 	enum larder_outcome outcome;
 	uint32_t mode, on_fail;
+	int64_t wait_ms;
 	int64_t since_s;
 	char boot_id[64];
 	char text[LARDER_ERROR_MAX]; /* the sentence */
+	char views[16384]; /* a line a dataset, the server's own: what tasks are given after a restart */
 };
 
 struct inv_pin {
@@ -83,14 +85,28 @@ struct inv_event {
 	char text[2048]; /* pairs */
 };
 
-/* Opens or makes STATE/inventory.db; migrates an older schema; refuses a newer one and tmpfs
- * (allow_tmpfs for tests). A damaged file is moved aside (inventory.db.damaged-N) and -EUCLEAN is
- * returned once with a fresh inventory open: the caller then recovers from the trees. */
+/*
+ * Opens or makes STATE/inventory.db (and STATE, 0700); migrates an older schema; refuses a newer one
+ * (-ENOTSUP), tmpfs (-EINVAL; allow_tmpfs for tests) and a STATE that another process uses (-EBUSY).
+ * A damaged file is moved aside (inventory.db.damaged-N) and -EUCLEAN is returned once with a fresh
+ * inventory open. Starts a thread; may block, and syncs.
+ */
 int inventory_open(const char *state_dir, bool allow_tmpfs, struct inventory **inv,
 		   struct larder_error *err);
+/* Rolls back what is open, waits for the syncs asked for, ends the thread. Callbacks of barriers that
+ * were not dispatched are not called any more. NULL is fine. */
 void inventory_close(struct inventory *inv);
+/*
+ * Has nobody yet recovered this inventory from the trees? True for one that was just made (a first
+ * start, a lost or damaged file), also after a restart, until inventory_set_recovered.
+ */
+bool inventory_needs_recovery(struct inventory *inv);
+int inventory_set_recovered(struct inventory *inv, struct larder_error *err);
 
-/* One transaction; begin while one is open is a bug (assert). rollback may follow any failure. */
+/*
+ * One transaction; begin while one is open is a bug (assert). rollback may follow any failure, that
+ * of commit too. A function below that fails has changed nothing, inside a transaction as well.
+ */
 int inventory_begin(struct inventory *inv, struct larder_error *err);
 int inventory_commit(struct inventory *inv, struct larder_error *err);
 void inventory_rollback(struct inventory *inv);
@@ -99,26 +115,41 @@ bool inventory_in_tx(const struct inventory *inv);
 
 /*
  * Everything committed before this call is on stable storage when fn is called, from
- * inventory_dispatch; rc is 0 or -errno of the sync (then nothing may rest on it).
+ * inventory_dispatch, in the order of the calls; rc is 0 or -errno of the sync (then nothing may rest
+ * on it). A failure sticks: an I/O error is reported once, so every later barrier fails too, and only
+ * a restart reads again what the disk really has. Not inside a transaction (assert). Many calls
+ * share a sync. 0 or -ENOMEM: then fn is not called.
  */
 typedef void (*inventory_barrier_fn)(int rc, void *arg);
-int inventory_barrier(struct inventory *inv, inventory_barrier_fn fn, void *arg);
+int inventory_barrier(struct inventory *inv, inventory_barrier_fn fn, void *arg)
+	__attribute__((warn_unused_result));
+/* The failure that stuck, -errno; 0 while all is well. For status and log. */
+int inventory_stuck(const struct inventory *inv);
 /* Becomes readable when barriers are done: poll it, then call inventory_dispatch. */
 int inventory_fd(const struct inventory *inv);
 void inventory_dispatch(struct inventory *inv);
 
-/* The sequence number of accesses: strictly growing, durable enough. Takes the next one. */
+/* The sequence number of accesses: strictly growing, across restarts too. Takes the next one. */
 int inventory_next_seq(struct inventory *inv, uint64_t *seq, struct larder_error *err);
 /* Small named values (gdsf's inflation "L", "drained", …). get: -ENOENT. */
 int inventory_meta_get(struct inventory *inv, const char *key, char *value, size_t len, struct larder_error *err);
 int inventory_meta_set(struct inventory *inv, const char *key, const char *value, struct larder_error *err);
 
-/* --- tiers: a tier's name and the id found in its larder-tier file. -ESTALE: another id was known. */
+/* --- tiers: a tier's name and the id found in its larder-tier file. A name that is new is noted.
+ * -ESTALE: another id was known. */
 int inventory_tier_check(struct inventory *inv, const char *name, const char *id, struct larder_error *err);
 int inventory_tier_replace(struct inventory *inv, const char *name, const char *id, struct larder_error *err);
 
-/* --- trees. A callback's non-zero answer ends the walk and is returned. Callbacks must not write. */
+/*
+ * --- trees. A callback's non-zero answer ends the walk and is returned. Callbacks must not write,
+ * nor begin the same walk again (asserts); asking for other things is fine.
+ */
 typedef int (*inventory_tree_fn)(const struct inv_tree *tree, void *arg);
+/*
+ * Gives it an id, and a sequence number for those of last_seq and admitted_seq that are 0. When uses
+ * is 0, the history of (domain, name, version) comes back: uses with the last_use_s up to which they
+ * are decayed, so that the next access decays them over the whole time. -EEXIST: is there already.
+ */
 int inventory_tree_insert(struct inventory *inv, struct inv_tree *tree, struct larder_error *err);
 int inventory_tree_get(struct inventory *inv, uint64_t id, struct inv_tree *tree, struct larder_error *err);
 /* The tree of that digest ("" any: then the most recently used). */
@@ -138,20 +169,28 @@ int inventory_tree_staged(struct inventory *inv, uint64_t id, int64_t stage_ms, 
 /* An access: uses, hits, seq, base, last_use. half_life_s decays uses first. */
 int inventory_tree_use(struct inventory *inv, uint64_t id, int64_t now_s, int64_t half_life_s, double inflation,
 		       struct larder_error *err);
-/* The row, its bitmap and pins; uses are kept as history under (domain, name, version) and come back with insert. */
+/*
+ * The row, its bitmap and pins; uses are kept as history under (domain, name, version) and come back
+ * with insert. -EBUSY: a lease is on it (the schema enforces that).
+ */
 int inventory_tree_delete(struct inventory *inv, uint64_t id, struct larder_error *err);
+/* Forgets the history of what was last used before that time. *trimmed may be NULL. */
+int inventory_history_trim(struct inventory *inv, int64_t before_s, uint32_t *trimmed,
+			   struct larder_error *err);
 int inventory_tree_count(struct inventory *inv, uint64_t *n, struct larder_error *err);
 
 /* --- bitmaps: which shards of a tree that is not READY are there (durable, verified). */
 int inventory_bitmap_set(struct inventory *inv, uint64_t tree, const uint64_t *indices, size_t n, struct larder_error *err);
-/* bits: (shards + 7) / 8 bytes, zeroed and filled here; bit i of byte i/8 is shard i. */
+/* bits: (shards + 7) / 8 bytes, zeroed and filled here; bit i of byte i/8 is shard i. A READY tree has
+ * all bits set. */
 int inventory_bitmap_load(struct inventory *inv, uint64_t tree, uint8_t *bits, uint64_t shards, struct larder_error *err);
 int inventory_bitmap_store(struct inventory *inv, uint64_t tree, const uint8_t *bits, uint64_t shards, struct larder_error *err);
 
 /* --- leases */
 typedef int (*inventory_lease_fn)(const struct inv_lease *lease, void *arg);
+/* Idempotent: again for the same (job_id, run, tree) keeps since_s. -ENOENT: no such tree. */
 int inventory_lease_put(struct inventory *inv, const struct inv_lease *lease, struct larder_error *err);
-/* All leases of the job with run <= run_max. *released may be NULL. Also stamps last_lease_end_s. Idempotent. */
+/* All leases of the job with run <= run_max. *released (may be NULL) counts them. Also stamps last_lease_end_s. Idempotent. */
 int inventory_lease_release(struct inventory *inv, uint32_t job_id, uint32_t run_max, int64_t now_s,
 			    uint32_t *released, struct larder_error *err);
 int inventory_lease_count(struct inventory *inv, uint64_t tree, uint32_t *n, struct larder_error *err);
