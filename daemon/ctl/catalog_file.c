@@ -236,11 +236,19 @@ int catalog_alias_of(int dir_fd, const char *version, char alias[CATALOG_FILE_MA
 	return 0;
 }
 
+void catalog_file_tidy(const char *dir, const char *name)
+{
+	auto_fd int catalog = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	/* Not empty, or not ours to remove: then it stays. */
+	if (catalog >= 0 && *name && unlinkat(catalog, name, AT_REMOVEDIR) == 0)
+		fsync(catalog);
+}
+
 int catalog_file_remove(const char *dir, const char *name, int dir_fd, const char *version,
 			struct larder_error *err)
 {
 	char file[CATALOG_FILE_MAX];
-	auto_fd int catalog = -1;
 	int rc;
 
 	catalog_file_name(version, file);
@@ -248,9 +256,6 @@ int catalog_file_remove(const char *dir, const char *name, int dir_fd, const cha
 		return larder_error_set(err, errno, "remove %s/%s/%s: %s", dir, name, file,
 					strerror(errno));
 	rc = sync_dir(dir_fd, "a removal", err);
-	catalog = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	/* Not empty, or not ours to remove: then it stays. */
-	if (catalog >= 0 && unlinkat(catalog, name, AT_REMOVEDIR) == 0)
-		fsync(catalog);
+	catalog_file_tidy(dir, name);
 	return rc;
 }

@@ -42,6 +42,8 @@ int catalog_alias_set(int dir_fd, const char *alias, const char *version, struct
 /* An alias that stands for `version`: 1 and its name, 0 none, -errno. */
 int catalog_alias_of(int dir_fd, const char *version, char alias[CATALOG_FILE_MAX],
 		     struct larder_error *err);
+/* Removes the dataset's directory if nothing is in it; says nothing. */
+void catalog_file_tidy(const char *dir, const char *name);
 /* Removes a version or an alias, and the dataset's directory when that was the last. */
 int catalog_file_remove(const char *dir, const char *name, int dir_fd, const char *version,
 			struct larder_error *err);

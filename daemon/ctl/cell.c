@@ -64,12 +64,12 @@ uint64_t cell_permille(uint64_t part, uint64_t whole)
 {
 	if (part >= whole)
 		return 1000;
-	/* Both shrink by the same factor, so that the product fits; the last promille is exact. */
+	/* Both shrink by the same factor, so that the product fits. */
 	while (whole > UINT64_MAX / 1000) {
 		whole >>= 1;
 		part >>= 1;
 	}
-	return part * 1000 / whole;
+	return part < whole ? part * 1000 / whole : 999;
 }
 
 static bool nothing(const struct cell *cell)

@@ -3,7 +3,9 @@
  * It must not ask the daemon: the script does, while a person types.
  * Called through the table of commands; etc/completions/larder is its output.
  */
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "ctl/ctl.h"
 #include "ctl/options.h"
@@ -24,14 +26,20 @@ static void print_options_of(size_t verb)
 	printf("--help");
 }
 
+static bool takes_file(const struct ctl_option *option)
+{
+	return strcmp(option->argument, "PATH") == 0 || strcmp(option->argument, "DIR") == 0 ||
+	       strcmp(option->argument, "ORIGIN") == 0;
+}
+
 /* An option with an argument: what stands behind it is no verb and no dataset. */
-static void print_argument_options(void)
+static void print_argument_options(bool files)
 {
 	const char *bar = "";
 
-	printf("\t\t");
+	printf("\t");
 	for (size_t i = 0; i < ctl_n_options; i++) {
-		if (!ctl_options[i].argument)
+		if (!ctl_options[i].argument || takes_file(&ctl_options[i]) != files)
 			continue;
 		printf("%s--%s", bar, ctl_options[i].name);
 		bar = " | ";
@@ -79,18 +87,18 @@ int ctl_completion(struct ctl *ctl)
 	     "# shellcheck shell=bash disable=SC2207\n"
 	     "_larder()\n{");
 	print_verbs();
-	puts("\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}\n"
+	/* bash parts words at colons, which our names have: cur is taken from the line itself. */
+	puts("\tlocal cur=${COMP_LINE:0:COMP_POINT} prev=${COMP_WORDS[COMP_CWORD - 1]}\n"
 	     "\tlocal verb='' options='' words='' i\n"
+	     "\tcur=${cur##*[[:space:]]}\n"
 	     "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
 	     "\t\tif [[ \" $verbs \" == *\" ${COMP_WORDS[i]} \"* ]]; then verb=${COMP_WORDS[i]}; break; fi\n"
 	     "\tdone\n"
-	     "\tcase $prev in\n"
-	     "\t--from | --catalog | --socket)\n"
-	     "\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n"
-	     "\t\treturn\n\t\t;;\n"
-	     "\tesac\n"
 	     "\tcase $prev in");
-	print_argument_options();
+	print_argument_options(true);
+	puts("\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n"
+	     "\t\treturn\n\t\t;;");
+	print_argument_options(false);
 	puts("\t\t[[ $verb == evict || $prev != --bytes ]] && return\n\t\t;;\n\tesac\n"
 	     "\tcase $verb in");
 	for (size_t i = 0; i < CTL_VERBS; i++)
@@ -98,7 +106,9 @@ int ctl_completion(struct ctl *ctl)
 	puts("\t*)\n\t\twords=$verbs\n\t\t;;\n\tesac\n"
 	     "\tif [[ $cur == -* ]]; then words=$options; fi\n"
 	     "\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
-	     "\tif declare -F __ltrim_colon_completions >/dev/null; then __ltrim_colon_completions \"$cur\"; fi\n"
+	     "\tif [[ $cur == *:* && $COMP_WORDBREAKS == *:* ]]; then\n"
+	     "\t\tCOMPREPLY=(\"${COMPREPLY[@]#\"${cur%\"${cur##*:}\"}\"}\")\n"
+	     "\tfi\n"
 	     "}\ncomplete -F _larder larder");
 	return CTL_DONE;
 }

@@ -50,22 +50,14 @@ static int option_key(size_t i)
 	return ctl_options[i].letter ? ctl_options[i].letter : KEY_FIRST + (int)i;
 }
 
-/* The options that every verb of `verbs` takes, as argp wants them. Returns how many. */
-static size_t options_for(uint64_t verbs, struct argp_option *out)
+static struct argp_option argp_option_of(size_t i)
 {
-	size_t n = 0;
-
-	for (size_t i = 0; i < N_OPTIONS; i++) {
-		if ((ctl_options[i].verbs & verbs) != verbs)
-			continue;
-		out[n++] = (struct argp_option){
-			.name = ctl_options[i].name,
-			.key = option_key(i),
-			.arg = ctl_options[i].argument,
-			.doc = ctl_options[i].help,
-		};
-	}
-	return n;
+	return (struct argp_option){
+		.name = ctl_options[i].name,
+		.key = option_key(i),
+		.arg = ctl_options[i].argument,
+		.doc = ctl_options[i].help,
+	};
 }
 
 static int add_text(struct ctl_texts *texts, const char *text, struct larder_error *err)
@@ -156,11 +148,17 @@ static void parse_before(struct parsing *parsing, int argc, char **argv)
 		.doc = "Look at the datasets that Larder holds on the nodes, and keep them.\v"
 		       "'larder help' lists the commands, 'larder help COMMAND' tells about one.",
 	};
-	size_t n = options_for(V(ls) | V(drain), options);
+	const uint64_t daemons = V(ls) | V(drain), catalogs = V(publish) | V(catalog);
+	char program[] = "larder";
+	size_t n = 0;
 
+	for (size_t i = 0; i < N_OPTIONS; i++)
+		if ((ctl_options[i].verbs & daemons) == daemons || ctl_options[i].verbs == catalogs)
+			options[n++] = argp_option_of(i);
 	options[n] = (struct argp_option){ .name = "version",
 					   .key = KEY_VERSION,
 					   .doc = "print the version of this program" };
+	argv[0] = program;
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, parsing);
 }
 
@@ -215,8 +213,11 @@ static void parse_behind(struct parsing *parsing, int argc, char **argv)
 		.doc = command->help,
 	};
 	char name[32];
+	size_t n = 0;
 
-	options_for(verb_bit(command), options);
+	for (size_t i = 0; i < N_OPTIONS; i++)
+		if (ctl_options[i].verbs & verb_bit(command))
+			options[n++] = argp_option_of(i);
 	snprintf(name, sizeof(name), "larder %s", command->verb);
 	argv[0] = name;
 	argp_parse(&argp, argc, argv, 0, NULL, parsing);

@@ -54,7 +54,7 @@ void progress_format(const struct progress_now *now, bool bar, size_t width, cha
 	if (now->bytes_per_s > 0)
 		snprintf(rate, sizeof(rate), "  %s/s",
 			 larder_size_format(now->bytes_per_s, text, sizeof(text) - 8));
-	if (now->eta_ms >= 0)
+	if (now->eta_ms >= 0 && percent < 100)
 		snprintf(eta, sizeof(eta), "  %s left",
 			 larder_duration_format(now->eta_ms, text, sizeof(text) - 16));
 	if (width + 1 < len)

@@ -30,6 +30,7 @@ struct publishing {
 	struct larder_manifest_head done;     /* what the scan found */
 	int dir_fd, existing_fd;
 	struct catalog_draft draft;
+	char alias_told[2 * CATALOG_FILE_MAX + 32]; /* what became of the alias; "" nothing */
 };
 
 static void publishing_fini(struct publishing *p)
@@ -198,14 +199,15 @@ static int report(struct publishing *p, const char *what)
 {
 	static const unsigned int types[] = { LARDER_MSG_CATALOG, 0 };
 	const struct ctl_options *options = &p->ctl->options;
+	const struct larder_manifest_head *head = p->existing_fd >= 0 ? &p->existing : &p->done;
 	struct sheets *sheets = NULL;
 	struct larder_error err = {0};
-	char access[sizeof(p->done.access.who) + 16], size[32];
+	char access[sizeof(head->access.who) + 16], size[32];
 	const struct larder_msg_CATALOG row = {
 		.name = p->head.name, .version = p->head.version, .alias_of = "", .problem = "",
-		.access = larder_access_format(&p->done.access, access, sizeof(access)),
-		.digest = p->done.digest, .publisher = "", .origin = p->head.origins[0],
-		.bytes = p->done.bytes, .shards = p->done.shards, .created_s = p->done.created_s,
+		.access = larder_access_format(&head->access, access, sizeof(access)),
+		.digest = head->digest, .publisher = "", .origin = p->head.origins[0],
+		.bytes = head->bytes, .shards = head->shards, .created_s = head->created_s,
 	};
 	int rc = 0;
 
@@ -213,6 +215,8 @@ static int report(struct publishing *p, const char *what)
 		ctl_say(p->ctl, "%s %s:%s: %" PRIu64 " shards, %s, access %s, digest %s", what,
 			row.name, row.version, row.shards,
 			larder_size_format(row.bytes, size, sizeof(size)), row.access, row.digest);
+		if (p->alias_told[0])
+			ctl_say(p->ctl, "%s", p->alias_told);
 		return CTL_DONE;
 	}
 	p->ctl->options.longer = true;
@@ -226,15 +230,15 @@ static int report(struct publishing *p, const char *what)
 	return rc ? ctl_complain_error(&err) : CTL_DONE;
 }
 
-static void tell(struct publishing *p, const char *text, const char *alias, const char *version)
+static void note_alias(struct publishing *p, const char *alias, const char *what,
+		       const char *version)
 {
-	if (!p->ctl->options.json && !p->ctl->options.raw)
-		ctl_say(p->ctl, "%s %s %s", alias, text, version);
+	snprintf(p->alias_told, sizeof(p->alias_told), "%s %s %s", alias, what, version);
 }
 
 /*
- * A publish that is repeated (after a crash between version and alias, too) makes an alias that is missing, but moves none back
- * unless it was named.
+ * A publish that is repeated (after a crash between version and alias, too) makes an alias that is
+ * missing, but moves none back unless it was named.
  */
 static int move_alias(struct publishing *p, bool repeated, struct larder_error *err)
 {
@@ -248,12 +252,12 @@ static int move_alias(struct publishing *p, bool repeated, struct larder_error *
 	if (rc == 0 && strcmp(old, p->head.version) == 0)
 		return 0;
 	if (rc == 0 && repeated && !p->ctl->options.alias) {
-		tell(p, "stays at", alias, old);
+		note_alias(p, alias, "stays at", old);
 		return 0;
 	}
 	rc = catalog_alias_set(p->dir_fd, alias, p->head.version, err);
 	if (rc == 0)
-		tell(p, "now stands for", alias, p->head.version);
+		note_alias(p, alias, "now stands for", p->head.version);
 	return rc;
 }
 
@@ -280,6 +284,7 @@ int ctl_publish(struct ctl *ctl)
 	};
 	struct larder_error err = {0};
 	const char *what = "published";
+	char name[LARDER_NAME_MAX + 1];
 	int code = CTL_DONE, rc;
 
 	if (fill_head(&p, &err) != 0) {
@@ -297,6 +302,10 @@ int ctl_publish(struct ctl *ctl)
 	else if (ctl->options.dry_run)
 		what = "would publish";
 	code = rc ? ctl_complain_error(&err) : report(&p, what);
+	strcpy(name, p.head.name);
 	publishing_fini(&p);
+	/* A dataset that has no version is none. */
+	if (rc != 0 && !ctl->options.dry_run)
+		catalog_file_tidy(ctl_catalog_dir(ctl), name);
 	return code;
 }
