@@ -129,8 +129,10 @@ static int take_target(struct line *l, struct shard *shard, char *target)
 		return fault(l, "the symlink's target is missing");
 	l->at++;
 	if (larder_percent_decode(l->at, (size_t)(l->end - l->at), target, LARDER_PATH_BYTES + 1,
-				  l->err) < 0)
-		return larder_error_prefix(l->err, "the symlink's target");
+				  l->err) < 0) {
+		larder_error_prefix(l->err, "the symlink's target");
+		return -EINVAL;
+	}
 	shard->target = target;
 	return 0;
 }

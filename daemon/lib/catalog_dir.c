@@ -221,8 +221,10 @@ int catalog_read(int dataset, const char *name, const char *version, struct view
 	if (fd < 0)
 		return larder_error_set(err, errno, "open %s/%s: %m", name, file);
 	rc = larder_manifest_head_read(fd, head, err);
-	if (rc)
-		return larder_error_prefix(err, "%s:%s", name, version);
+	if (rc) {
+		larder_error_prefix(err, "%s:%s", name, version);
+		return rc;
+	}
 	rc = check_place(head, name, version, err);
 	if (rc == 0 && !may_use(head, viewer))
 		rc = larder_error_set(err, ENOENT, "no version \"%s\"", version);

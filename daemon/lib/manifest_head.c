@@ -44,7 +44,9 @@ static int fault(struct cursor *c, const char *what)
 
 static int wrap(struct cursor *c, int rc)
 {
-	return rc ? larder_error_prefix(c->err, "manifest, line %u", c->line) : 0;
+	if (rc)
+		larder_error_prefix(c->err, "manifest, line %u", c->line);
+	return rc;
 }
 
 /* The next line without its newline; NULL when there is none left that ends in one. */

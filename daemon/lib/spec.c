@@ -21,6 +21,13 @@ static int refuse(struct larder_error *err, const char *spec, const char *fault)
 				larder_text_quote(spec, SIZE_MAX, bad, sizeof(bad)), fault);
 }
 
+/* A part of it was refused; says of which dataset. */
+static int refused(struct larder_error *err, const char *what, const char *name)
+{
+	larder_error_prefix(err, "%s \"%s\"", what, name);
+	return -EINVAL;
+}
+
 static bool all_printable(const char *text)
 {
 	while (*text) {
@@ -71,7 +78,7 @@ static int take_subset(const char *whole, char *text, struct larder_spec *spec,
 	if (!len)
 		return refuse(err, whole, "no subset behind the slash");
 	if (larder_path_check(text, err))
-		return larder_error_prefix(err, "the subset of dataset \"%s\"", spec->name);
+		return refused(err, "the subset of dataset", spec->name);
 	spec->subset = strdup(text);
 	return spec->subset ? 0 : larder_error_set(err, ENOMEM, "out of memory");
 }
@@ -99,7 +106,7 @@ static int parse_catalog(const char *whole, char *text, size_t name_len, struct 
 		len = strcspn(++p, "@/");
 		take_word(word, sizeof(word), p, len);
 		if (larder_version_check(word, err))
-			return larder_error_prefix(err, "dataset \"%s\"", spec->name);
+			return refused(err, "dataset", spec->name);
 		strcpy(spec->version, word);
 		p += len;
 	}
@@ -107,7 +114,7 @@ static int parse_catalog(const char *whole, char *text, size_t name_len, struct 
 		len = strcspn(++p, "/");
 		take_word(word, sizeof(word), p, len);
 		if (larder_digest_check(word, err))
-			return larder_error_prefix(err, "dataset \"%s\"", spec->name);
+			return refused(err, "dataset", spec->name);
 		strcpy(spec->digest, word);
 		p += len;
 	}
@@ -140,7 +147,7 @@ static int parse_own(const char *whole, char *origin, struct larder_spec *spec,
 	if (len > 1 && path[len - 1] == '/')
 		path[len - 1] = '\0';
 	if (larder_origin_check(origin, err))
-		return larder_error_prefix(err, "dataset \"%s\"", spec->name);
+		return refused(err, "dataset", spec->name);
 	spec->origin = strdup(origin);
 	if (!spec->origin)
 		return larder_error_set(err, ENOMEM, "out of memory");

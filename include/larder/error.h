@@ -22,7 +22,8 @@ struct larder_error {
 int larder_error_set(struct larder_error *err, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Puts "what: " before the sentence that is there already. Returns -err->code. */
+/* Puts "what: " before the sentence that is there already. Returns -err->code
+ * (-EIO without a box: where err may be NULL, keep the code that you have). */
 int larder_error_prefix(struct larder_error *err, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
