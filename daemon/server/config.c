@@ -23,6 +23,8 @@ enum {
 #undef LARDER_TIER_KEY
 };
 
+#define TOO_EARLY "the file ends too early: a quote, a brace or a value is missing"
+
 struct parse;
 
 /* libconfuse has no user pointer: the address it writes an option's text to leads back to us. */
@@ -100,7 +102,7 @@ static void __attribute__((format(printf, 2, 0))) on_error(cfg_t *cfg, const cha
 		fail(p, cfg->line, "tier \"%s\" is there twice; give each tier a name of its own",
 		     va_arg(ap, const char *));
 	} else if (strcmp(fmt, "premature end of file") == 0) {
-		fail(p, cfg->line, "the file ends too early: a quote, a brace or a value is missing");
+		fail(p, cfg->line, TOO_EARLY);
 	} else {
 		vsnprintf(text, sizeof(text), fmt, ap);
 		fail(p, cfg->line, "%s; larder.conf(5) shows how it is written", text);
@@ -269,7 +271,7 @@ static int parse_text(struct parse *p, char *text)
 {
 	cfg_opt_t opts[N_KEYS + 2], tier_opts[N_TIER_KEYS + 1];
 	cfg_t *cfg;
-	int rc;
+	int rc, open_braces;
 
 	fill_options(config_tier_keys, N_TIER_KEYS, p->tier_slots, tier_opts);
 	fill_options(config_keys, N_KEYS, p->slots, opts);
@@ -281,13 +283,15 @@ static int parse_text(struct parse *p, char *text)
 	if (rc)
 		return rc;
 	reset_scanner();
-	config_blank_comments(text);
+	open_braces = config_blank_comments(text);
 	cfg = cfg_init(opts, CFGF_NONE);
 	if (!cfg)
 		return larder_error_set(p->err, ENOMEM, "out of memory");
 	cfg_set_error_function(cfg, on_error);
 	rc = cfg_parse_buf(cfg, text);
 	p->where.end_line = cfg->line;
+	if (rc == CFG_SUCCESS && open_braces > 0)
+		fail(p, cfg->line, TOO_EARLY);
 	if (rc != CFG_SUCCESS || p->failed) {
 		fail(p, cfg->line, "cannot be read");
 		rc = -EINVAL;

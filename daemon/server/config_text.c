@@ -16,11 +16,13 @@
 
 /*
  * libconfuse 3.3 counts a comment as two lines more than it has: comments become blanks here.
- * `#` starts one anywhere outside quotes, the other two only where no word has begun.
+ * `#` starts one anywhere outside quotes, the other two only where no word has begun. Returns how many braces
+ * and comments are open at the end: libconfuse minds neither.
  */
-void config_blank_comments(char *text)
+int config_blank_comments(char *text)
 {
 	char *p = text, quote = 0, before = '\n';
+	int depth = 0;
 
 	for (; *p; before = *p, p++) {
 		if (quote) {
@@ -32,6 +34,7 @@ void config_blank_comments(char *text)
 		}
 		if (*p == '"' || *p == '\'')
 			quote = *p;
+		depth += (*p == '{') - (*p == '}');
 		if (*p == '#' || (*p == '/' && p[1] == '/' && strchr(" \t\r\n={}(),\"'", before))) {
 			for (; *p && *p != '\n'; p++)
 				*p = ' ';
@@ -39,15 +42,16 @@ void config_blank_comments(char *text)
 			char *end = strstr(p + 2, "*/");
 
 			if (!end)
-				return; /* libconfuse finds the end of the file inside of it */
+				return depth + 1;
 			for (; p <= end + 1; p++)
 				if (*p != '\n')
 					*p = ' ';
 			p--;
 		}
 		if (!*p)
-			return;
+			break;
 	}
+	return depth;
 }
 
 /* Whole, so that the parser never reads from a disk: its reader exits the process on an error. */

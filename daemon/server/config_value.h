@@ -43,7 +43,8 @@ struct config_where {
 
 /* The whole file, at most 1 MiB, as text to free. 0 or -errno. */
 int config_slurp(const char *path, char **text, struct larder_error *err);
-void config_blank_comments(char *text);
+/* Comments become spaces. Returns how many braces and comments are open at the end. */
+int config_blank_comments(char *text);
 
 /* Puts the default there; base is zeroed or has an earlier value. 0 or -ENOMEM. */
 int config_value_default(const struct config_key *key, void *base, struct larder_error *err);
