@@ -148,9 +148,11 @@ int inventory_job_put(struct inventory *inv, const struct inv_job *job, struct l
 	inv_bind_text(st, 6, larder_outcome_word(job->outcome));
 	inv_bind_i64(st, 7, job->mode);
 	inv_bind_i64(st, 8, job->on_fail);
-	inv_bind_i64(st, 9, job->since_s);
-	inv_bind_text(st, 10, job->boot_id);
-	inv_bind_text(st, 11, job->text);
+	inv_bind_i64(st, 9, job->wait_ms);
+	inv_bind_i64(st, 10, job->since_s);
+	inv_bind_text(st, 11, job->boot_id);
+	inv_bind_text(st, 12, job->text);
+	inv_bind_text(st, 13, job->views);
 	return inv_run(inv, st, err);
 }
 
@@ -173,9 +175,11 @@ static int job_read(sqlite3_stmt *st, struct inv_job *job, struct larder_error *
 	job->outcome = outcome < 0 ? LARDER_OUTCOME_FAILED : (enum larder_outcome)outcome;
 	job->mode = inv_read_u32(&row);
 	job->on_fail = inv_read_u32(&row);
+	job->wait_ms = inv_read_i64(&row);
 	job->since_s = inv_read_i64(&row);
 	inv_read_text(&row, job->boot_id, sizeof(job->boot_id));
 	inv_read_text(&row, job->text, sizeof(job->text));
+	inv_read_text(&row, job->views, sizeof(job->views));
 	return inv_read_end(&row, "job", err);
 }
 
