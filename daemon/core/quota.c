@@ -87,14 +87,15 @@ void quota_room(const struct quota_tier *tier, struct quota_room *room)
 }
 
 /*
- * The least that has to be unlinked so that there is room for `need`. Both limits rise by one with
- * each byte that goes, so the shortfall of the tighter one counts, not that of the clipped room.
+ * The least that has to be unlinked so that there is room for `need`, which is no more than
+ * measure_max: then no sum here overflows. Both limits rise by one with each byte that goes, so the
+ * shortfall of the tighter one counts, not that of the clipped room.
  */
 static uint64_t measure_short(const struct measure *m, uint64_t need)
 {
-	uint64_t want = quota_add(need, m->reserved);
-	uint64_t over_capacity = quota_sub(quota_add(m->trees + m->trash, want), m->capacity);
-	uint64_t into_floor = quota_sub(quota_add(m->floor, want), m->free);
+	uint64_t want = need + m->reserved;
+	uint64_t over_capacity = quota_sub(m->trees + m->trash, m->capacity - want);
+	uint64_t into_floor = quota_sub(m->floor + want, m->free);
 
 	return over_capacity > into_floor ? over_capacity : into_floor;
 }
@@ -102,16 +103,19 @@ static uint64_t measure_short(const struct measure *m, uint64_t need)
 static enum quota_verdict measure_admit(const struct measure *m, uint64_t need, uint64_t *trash,
 					uint64_t *evict)
 {
-	uint64_t missing = need ? measure_short(m, need) : 0;
+	uint64_t missing;
 
 	*trash = 0;
 	*evict = 0;
-	if (missing == 0)
+	if (need == 0)
 		return QUOTA_FITS;
 	if (need > measure_max(m))
 		return QUOTA_NEVER;
+	missing = measure_short(m, need);
 	*trash = min_u64(missing, m->trash);
 	*evict = missing - *trash;
+	if (missing == 0)
+		return QUOTA_FITS;
 	return *evict ? QUOTA_EVICT : QUOTA_TRASH;
 }
 
