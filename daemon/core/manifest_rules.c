@@ -38,8 +38,9 @@ static int check_order(const struct manifest_rules *rules, const struct shard *s
 		return fault(err, shard, "is there twice");
 	if (order > 0)
 		return fault(err, shard, "is not in order; it belongs further up");
-	if (shard->path[rules->last_len] == '/' &&
-	    memcmp(shard->path, rules->last, rules->last_len) == 0)
+	/* strncmp first: where it says equal, the path is at least that long */
+	if (strncmp(shard->path, rules->last, rules->last_len) == 0 &&
+	    shard->path[rules->last_len] == '/')
 		return fault(err, shard,
 			     "lies below what the line before calls a file, a symlink "
 			     "or an empty directory");
