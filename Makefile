@@ -78,7 +78,10 @@ $(BUILD)/larder-slurm-helper: $(call obj,daemon/helper) $(BUILD)/liblarder.a
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_HELP) $(DAEMON_OBJ) $(REACH_OBJ) $(CORE_OBJ) $(BUILD)/liblarder.a
 	$(call say,LD)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs $(DAEMON_PKGS) cmocka) -lpthread -lm
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(shell $(PKG_CONFIG) --libs $(DAEMON_PKGS) cmocka) -lpthread -lm
+
+# Tests of the plugin bring their own Slurm (spank_host.c).
+$(filter $(BUILD)/tests/test_spank_%,$(UNIT_BIN)): $(SPANK_OBJ)
 
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(CORE_OBJ) $(BUILD)/liblarder.a
 	$(call say,FUZZ)

@@ -140,21 +140,16 @@ static bool is_node_name(const char *name)
  * slurmd (prolog, epilog) and slurmstepd put SLURMD_NODENAME into their own environment. The
  * job's environment would not do: before the task starts it still has what the user's shell had.
  */
-const char *settings_node(char buf[SETTINGS_NODE_MAX])
+void settings_node(char buf[SETTINGS_NODE_MAX])
 {
 	const char *name = getenv("SLURMD_NODENAME");
+	char host[SETTINGS_NODE_MAX] = "";
 
-	if (is_node_name(name)) {
-		strcpy(buf, name);
-		return buf;
+	if (!is_node_name(name) && !gethostname(host, sizeof(host) - 1)) {
+		host[strcspn(host, ".")] = '\0';
+		name = host;
 	}
-	if (gethostname(buf, SETTINGS_NODE_MAX))
-		buf[0] = '\0';
-	buf[SETTINGS_NODE_MAX - 1] = '\0';
-	buf[strcspn(buf, ".")] = '\0';
-	if (!is_node_name(buf))
-		strcpy(buf, "localhost");
-	return buf;
+	strcpy(buf, is_node_name(name) ? name : "localhost");
 }
 
 int settings_expand(const char *pattern, const char *node, char *out, size_t len,

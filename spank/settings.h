@@ -25,8 +25,8 @@ struct settings {
 void settings_parse(struct settings *settings, int argc, char **argv,
 		    void (*tell)(const char *sentence));
 /* Slurm's name of this node: from slurmd's environment, else the host name up to the first dot.
- * A name that is no file name is never given. Returns buf. */
-const char *settings_node(char buf[SETTINGS_NODE_MAX]);
+ * A name that is no file name is never given. */
+void settings_node(char buf[SETTINGS_NODE_MAX]);
 /* Replaces %n; 0 or -ENAMETOOLONG. */
 int settings_expand(const char *pattern, const char *node, char *out, size_t len,
 		    struct larder_error *err);

@@ -172,13 +172,13 @@ static int add_origin(struct view *view, const struct marker_origin *origin)
 	const struct {
 		const char *part, *value;
 	} parts[] = {
-		{"DIR", origin->path},     {"VERSION", origin->version}, {"DIGEST", origin->digest},
-		{"STATE", "bypass"},       {"COVERAGE", "0"},
+		{"DIR", origin->path},  {"VERSION", origin->version}, {"STATE", "bypass"},
+		{"COVERAGE", "0"},      {"DIGEST", origin->digest}, /* a user's own has none */
 	};
 	char name[LARDER_NAME_MAX + 1], key[LARDER_NAME_MAX + 32];
 
 	larder_spec_env_name(origin->name, name);
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && *parts[i].value; i++) {
 		int rc;
 
 		snprintf(key, sizeof(key), "DATASET_%s_%s", name, parts[i].part);
@@ -206,7 +206,7 @@ static int bypass(const struct task *task, struct view *view, struct larder_erro
 	for (size_t i = 0; i < marker->n_origins && !rc; i++) {
 		const struct marker_origin *o = &marker->origins[i];
 
-		snprintf(line, sizeof(line), "%s:%s from its origin %.200s (%s)", o->name,
+		snprintf(line, sizeof(line), "%s:%s read from its origin %.200s, not from the cache: %s", o->name,
 			 o->version, o->path, why->text);
 		rc = add_origin(view, o);
 		if (!rc)
