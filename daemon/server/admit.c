@@ -1,0 +1,239 @@
+/*
+ * Owns admission of requests: hit, join or miss, and the transaction that takes a job's leases.
+ * Chooses no victims; waits for nothing. Called when the checks of a request have answered.
+ */
+#include "server/admit.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "larder/cleanup.h"
+#include "server/dataset.h"
+#include "server/log.h"
+#include "server/space.h"
+
+/* The directory went behind our back: claim less, and stage again. */
+static int tree_vanished(struct larderd *d, struct inv_tree *tree, struct larder_error *err)
+{
+	auto_free uint8_t *none = calloc(tree->shards / 8 + 1, 1);
+
+	log_event(LOG_LEVEL_ERR, "tree.vanished", "dataset=%s:%s", tree->name, tree->version);
+	if (!none)
+		return larder_error_set(err, ENOMEM, "out of memory");
+	if ((tree->state == LARDER_TREE_READY && inventory_tree_state(d->inv, tree->id, LARDER_TREE_PARTIAL, NULL, err)) ||
+	    inventory_bitmap_store(d->inv, tree->id, none, tree->shards, err) ||
+	    inventory_tree_present(d->inv, tree->id, 0, 0, err))
+		return -err->code;
+	tree->state = LARDER_TREE_PARTIAL;
+	tree->present_shards = tree->present_bytes = 0;
+	return 0;
+}
+
+static int revive(struct larderd *d, struct inv_tree *tree, struct larder_error *err)
+{
+	enum larder_tree_state state =
+		tree->present_shards == tree->shards ? LARDER_TREE_READY : LARDER_TREE_PARTIAL;
+
+	if (inventory_tree_state(d->inv, tree->id, state, NULL, err))
+		return -err->code;
+	tree->state = state;
+	return 0;
+}
+
+int admit_tree(struct larderd *d, struct inv_tree *tree, struct larder_error *err)
+{
+	struct inv_tree found;
+	struct node_tier *tier;
+	int rc = inventory_tree_find(d->inv, tree->domain, tree->name, tree->version, tree->digest, &found, err);
+
+	if (rc == -ENOENT) {
+		tier = space_choose_tier(d, tree, err);
+		if (!tier)
+			return -err->code;
+		snprintf(tree->tier, sizeof(tree->tier), "%s", tier->config->name);
+		tree->state = LARDER_TREE_STAGING;
+		return inventory_tree_insert(d->inv, tree, err);
+	}
+	if (rc)
+		return rc;
+	*tree = found;
+	if (tree->state == LARDER_TREE_EVICTING && (rc = revive(d, tree, err)))
+		return rc;
+	tier = dataset_tier(d, tree->tier);
+	if (!tier || tier_alive(tier->tier, err))
+		return larder_error_set(err, EIO, "tier %s, which holds %s:%s, cannot be used", tree->tier, tree->name,
+					tree->version);
+	struct tree_key key = dataset_key(tree);
+	if (tree->state == LARDER_TREE_STAGING || !tree_exists(tier->tier, &key))
+		return tree->state == LARDER_TREE_READY;
+	return tree_vanished(d, tree, err);
+}
+
+static bool tree_known(struct larderd *d, const struct inv_tree *tree)
+{
+	struct larder_error ignored;
+	struct inv_tree found;
+	struct node_tier *tier;
+
+	if (inventory_tree_find(d->inv, tree->domain, tree->name, tree->version, tree->digest, &found, &ignored))
+		return false;
+	tier = dataset_tier(d, found.tier);
+	struct tree_key key = dataset_key(&found);
+	return tier && !tree_exists(tier->tier, &key);
+}
+
+/* What is not on this node needs its manifest: an answer from memory had none. */
+static bool manifest_missing(struct request *request)
+{
+	for (unsigned int i = 0; i < request->n_wants; i++) {
+		struct want *want = &request->wants[i];
+
+		if (want->state == WANT_RESOLVED && want->manifest_fd < 0 && !tree_known(request->d, &want->tree))
+			return true;
+	}
+	return false;
+}
+
+static int take_lease(struct want *want, struct larder_error *err)
+{
+	struct request *request = want->request;
+	struct larderd *d = request->d;
+	struct inv_lease lease = {
+		.tree = want->tree.id,
+		.job_id = request->key.job_id,
+		.run = request->key.run,
+		.uid = request->uid,
+		.since_s = request->since_s,
+	};
+
+	snprintf(lease.subset, sizeof(lease.subset), "%s", want->spec.subset ? want->spec.subset : "");
+	snprintf(lease.boot_id, sizeof(lease.boot_id), "%s", d->boot_id);
+	if (inventory_lease_put(d->inv, &lease, err))
+		return -err->code;
+	return inventory_tree_use(d->inv, want->tree.id, now_s(), d->config.use_half_life / 1000, d->inflation, err);
+}
+
+static int admit_want(struct want *want, struct larder_error *err)
+{
+	struct larderd *d = want->request->d;
+	int rc = admit_tree(d, &want->tree, err);
+
+	if (rc < 0)
+		return rc;
+	if (take_lease(want, err))
+		return -err->code;
+	want->hit_bytes = want->tree.present_bytes;
+	want->state = rc ? WANT_READY : WANT_STAGING;
+	inventory_count(d->inv, rc ? INV_COUNTER_hits : stage_of(d, want->tree.id) ? INV_COUNTER_joins : INV_COUNTER_misses, 1);
+	return inventory_count(d->inv, INV_COUNTER_hit_bytes, want->hit_bytes);
+}
+
+static void on_staged(struct interest *interest, int rc, const struct larder_error *err)
+{
+	struct want *want = (struct want *)((char *)interest - offsetof(struct want, interest));
+
+	if (rc)
+		want_failed(want, rc, err);
+	else
+		want->state = WANT_READY;
+	if (want->request->outcome == LARDER_OUTCOME_PARTIAL) {
+		struct larder_error ignored = {0};
+
+		request_save(want->request, &ignored); /* its tasks see the new state */
+	}
+	request_update(want->request);
+}
+
+/* One transaction for all: either the job holds everything it needs, or nothing. */
+static int take_all(struct request *request, struct larder_error *err)
+{
+	struct inventory *inv = request->d->inv;
+	const char *what = request->mode == LARDER_MODE_BYPASS ? "bypass" : "acquire";
+	int rc = inventory_begin(inv, err);
+
+	for (unsigned int i = 0; i < request->n_wants && !rc; i++) {
+		struct want *want = &request->wants[i];
+
+		if (want->state != WANT_RESOLVED)
+			continue;
+		if (request->mode == LARDER_MODE_BYPASS)
+			rc = inventory_count(inv, INV_COUNTER_bypasses, 1);
+		else
+			rc = admit_want(want, err);
+		if (rc)
+			larder_error_prefix(err, "%s", want->spec.name);
+		else
+			rc = inventory_event_add(inv, now_s(), what, "job=%u run=%u uid=%u dataset=%s:%s state=%s",
+						 request->key.job_id, request->key.run, request->uid, want->tree.name,
+						 want->tree.version, want_word(want));
+	}
+	if (!rc)
+		rc = request_save(request, err);
+	if (!rc)
+		rc = inventory_commit(inv, err);
+	if (rc)
+		inventory_rollback(inv);
+	return rc;
+}
+
+void admit_join(struct want *want)
+{
+	struct larder_error err = {0};
+	int rc;
+
+	want->interest.done = on_staged;
+	want->interest.subset = want->spec.subset;
+	rc = stage_join(want->request->d, want->tree.id, take_fd(&want->manifest_fd), &want->interest, &err);
+	if (rc < 0)
+		want_failed(want, rc, &err);
+}
+
+static void start_stages(struct request *request)
+{
+	for (unsigned int i = 0; i < request->n_wants; i++)
+		if (request->wants[i].state == WANT_STAGING && !request->wants[i].interest.stage)
+			admit_join(&request->wants[i]);
+}
+
+static void bypass_all(struct request *request)
+{
+	struct larder_error err = {0};
+
+	for (unsigned int i = 0; i < request->n_wants; i++) {
+		struct want *want = &request->wants[i];
+
+		if (want->state != WANT_RESOLVED)
+			continue;
+		if (want_bypassable(want)) {
+			want->state = WANT_BYPASS;
+			continue;
+		}
+		larder_error_set(&err, EINVAL, "%s: its origin %s is no path, so there is nothing to bypass to",
+				 want->spec.name, want->tree.origin);
+		want_failed(want, -EINVAL, &err);
+	}
+}
+
+void request_admit(struct request *request)
+{
+	struct larder_error err = {0};
+	int rc;
+
+	if (request->outcome != LARDER_OUTCOME_PENDING)
+		return;
+	request_update(request); /* one that failed may end it here, before any lease */
+	if (request->outcome != LARDER_OUTCOME_PENDING)
+		return;
+	if (request->mode != LARDER_MODE_BYPASS && manifest_missing(request)) {
+		request_check(request, true);
+		return;
+	}
+	rc = take_all(request, &err);
+	for (unsigned int i = 0; rc && i < request->n_wants; i++)
+		want_failed(&request->wants[i], rc, &err);
+	if (!rc && request->mode == LARDER_MODE_BYPASS)
+		bypass_all(request);
+	else if (!rc)
+		start_stages(request);
+	request_update(request);
+}

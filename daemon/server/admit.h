@@ -1,0 +1,24 @@
+/* The middle of a request: what is known and allowed gets its tree, its lease, its stage. */
+#ifndef SERVER_ADMIT_H
+#define SERVER_ADMIT_H
+
+#include "server/request.h"
+
+/* All checks of the request have answered. Leases of all its datasets are taken in one transaction. */
+void request_admit(struct request *request);
+
+/* request.c's */
+void request_check(struct request *request, bool fresh);
+void request_update(struct request *request);
+void want_failed(struct want *want, int rc, const struct larder_error *err);
+
+/* Joins or starts the stage of a want that is WANT_STAGING. */
+void admit_join(struct want *want);
+
+/*
+ * Finds the described tree on this node or makes its row (STAGING). 1: it is READY; 0: it must be
+ * staged. A tree that was about to be evicted is kept. Inside the caller's transaction.
+ */
+int admit_tree(struct larderd *d, struct inv_tree *tree, struct larder_error *err);
+
+#endif

@@ -1,0 +1,111 @@
+/*
+ * Owns nothing: small questions about trees, their names, keys and domains.
+ * Must not change anything. Asked by every other part of the server.
+ */
+#include "server/dataset.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/digest.h"
+
+const char *dataset_label(const struct inv_tree *tree, char *buf)
+{
+	snprintf(buf, DATASET_LABEL_MAX, "%s:%s", tree->name, tree->version);
+	return buf;
+}
+
+struct tree_key dataset_key(const struct inv_tree *tree)
+{
+	return (struct tree_key){tree->domain, tree->name, tree->version, tree->digest};
+}
+
+struct node_tier *dataset_tier(struct larderd *d, const char *name)
+{
+	for (unsigned int i = 0; i < d->config.n_tiers; i++)
+		if (!strcmp(d->tiers[i].config->name, name))
+			return d->tiers[i].tier ? &d->tiers[i] : NULL;
+	return NULL;
+}
+
+static void copy_text(char *to, size_t size, const char *from)
+{
+	snprintf(to, size, "%s", from ? from : "");
+}
+
+void dataset_describe(const struct larder_spec *spec, const struct larder_manifest_head *head,
+		      uid_t uid, struct inv_tree *tree)
+{
+	*tree = (struct inv_tree){
+		.state = LARDER_TREE_STAGING,
+		.publisher = head->publisher,
+		.shards = head->shards,
+		.bytes = head->bytes,
+	};
+	copy_text(tree->name, sizeof(tree->name), head->name);
+	copy_text(tree->version, sizeof(tree->version), head->version);
+	copy_text(tree->digest, sizeof(tree->digest), head->digest);
+	copy_text(tree->origin, sizeof(tree->origin), head->n_origins ? head->origins[0] : "");
+	larder_access_format(&head->access, tree->access, sizeof(tree->access));
+	if (spec->kind == LARDER_SPEC_OWN) {
+		tree->owner = uid;
+		tree->publisher = uid;
+		snprintf(tree->domain, sizeof(tree->domain), "u%u", uid);
+	} else {
+		struct digest access = digest_of(tree->access, strlen(tree->access));
+
+		tree->owner = INV_OWNER_SITE;
+		snprintf(tree->domain, sizeof(tree->domain), "p%u-%016llx", head->publisher,
+			 (unsigned long long)access.hi);
+	}
+}
+
+struct tree_search {
+	const struct larder_spec *spec;
+	uid_t uid;
+	bool admin;
+	bool found;
+	struct inv_tree *best;
+};
+
+/* The one used last among those the user could mean; a user's own goes before the site's. */
+static int consider(const struct inv_tree *tree, void *arg)
+{
+	struct tree_search *search = arg;
+	bool own = tree->owner == search->uid;
+
+	if (search->spec->version[0] && strcmp(search->spec->version, tree->version))
+		return 0;
+	if (strncmp(search->spec->digest, tree->digest, strlen(search->spec->digest)))
+		return 0;
+	if (tree->owner != INV_OWNER_SITE && !own && !search->admin)
+		return 0;
+	if (search->found && (search->best->owner == search->uid) > own)
+		return 0;
+	if (search->found && (search->best->owner == search->uid) == own &&
+	    search->best->last_seq > tree->last_seq)
+		return 0;
+	*search->best = *tree;
+	search->found = true;
+	return 0;
+}
+
+int dataset_find_tree(struct larderd *d, const char *text, uid_t uid, bool admin,
+		      struct inv_tree *tree, struct larder_error *err)
+{
+	struct larder_spec spec;
+	struct tree_search search = {.spec = &spec, .uid = uid, .admin = admin, .best = tree};
+	int rc = larder_spec_parse(text, &spec, err);
+
+	if (rc < 0)
+		return rc;
+	if (spec.kind != LARDER_SPEC_CATALOG)
+		rc = larder_error_set(err, EINVAL, "%s: name a dataset as NAME[:VERSION]", text);
+	else
+		rc = inventory_tree_each(d->inv, spec.name, consider, &search, err);
+	if (!rc && !search.found)
+		rc = larder_error_set(err, ENOENT, "%s is not on this node (larder ls shows what is)", text);
+	larder_spec_fini(&spec);
+	return rc;
+}

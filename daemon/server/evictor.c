@@ -1,0 +1,361 @@
+/*
+ * Owns evictions under way: the candidates, the order of claim, rename and unlink, the trash.
+ * Decides by no score of its own (core/evict.h). Asked by admission, the watermarks and the CLI.
+ */
+#include "server/evictor.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "larder/cleanup.h"
+#include "server/dataset.h"
+#include "server/log.h"
+#include "server/space.h"
+#include "server/stage.h"
+#include "server/trimmer.h"
+
+/* --- candidates */
+
+struct collect {
+	struct larderd *d;
+	const struct node_tier *tier;
+	struct evict_candidate *items;
+	size_t n, room;
+};
+
+static enum evict_hold hold_of(struct larderd *d, const struct inv_tree *tree)
+{
+	struct larder_error ignored;
+	uint32_t leases = 1, pins = 1; /* what cannot be told counts as held */
+
+	if (inventory_lease_count(d->inv, tree->id, &leases, &ignored) || leases)
+		return EVICT_LEASED;
+	if (inventory_pin_count(d->inv, tree->id, &pins, &ignored) || pins)
+		return EVICT_PINNED;
+	if (stage_uses(d, tree->id) || tree->state == LARDER_TREE_STAGING || evictor_trimming(d, tree->id))
+		return EVICT_STAGING;
+	return tree->origin[0] ? EVICT_FREE : EVICT_ONLY_COPY;
+}
+
+static int collect_one(const struct inv_tree *tree, void *arg)
+{
+	struct collect *c = arg;
+	struct evict_candidate *to;
+
+	if (strcmp(tree->tier, c->tier->config->name) != 0 || tree->state == LARDER_TREE_EVICTING)
+		return 0;
+	if (c->n == c->room) {
+		size_t room = c->room ? c->room * 2 : 64;
+		struct evict_candidate *more = reallocarray(c->items, room, sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		c->items = more;
+		c->room = room;
+	}
+	to = &c->items[c->n++];
+	*to = (struct evict_candidate){
+		.id = tree->id,
+		.hold = hold_of(c->d, tree),
+		.failed = tree->state == LARDER_TREE_FAILED,
+		.once = tree->once,
+		.bytes = tree->present_bytes,
+		.inodes = tree->present_shards,
+		.present_shards = tree->present_shards,
+		.stage_ms = tree->stage_ms,
+		.uses = evict_decay(tree->uses, now_s() - tree->last_use_s, c->d->config.use_half_life / 1000),
+		.last_seq = tree->last_seq,
+		.admitted_seq = tree->admitted_seq,
+		.hits = tree->hits,
+		.base = tree->base,
+		.admitted_s = tree->admitted_s,
+		.last_lease_end_s = tree->last_lease_end_s,
+	};
+	return 0;
+}
+
+/* Superseded: the site has a newer version of the same dataset here, admitted later. */
+static int mark_superseded(const struct inv_tree *tree, void *arg)
+{
+	struct collect *c = arg;
+	struct larder_error ignored;
+	struct inv_tree newer;
+
+	if (inventory_tree_base(c->d->inv, tree->tier, tree->domain, tree->name, tree->id, &newer, &ignored) ||
+	    newer.admitted_seq <= tree->admitted_seq || newer.last_seq <= tree->last_seq)
+		return 0;
+	for (size_t i = 0; i < c->n; i++)
+		if (c->items[i].id == tree->id)
+			c->items[i].superseded = true;
+	return 0;
+}
+
+int evictor_candidates(struct larderd *d, const struct node_tier *tier, struct evict_candidate **out,
+		       size_t *n, struct larder_error *err)
+{
+	struct collect c = {.d = d, .tier = tier};
+	int rc = inventory_tree_each(d->inv, NULL, collect_one, &c, err);
+
+	if (!rc)
+		rc = inventory_tree_each(d->inv, NULL, mark_superseded, &c, err);
+	if (rc) {
+		free(c.items);
+		return rc;
+	}
+	*out = c.items;
+	*n = c.n;
+	return 0;
+}
+
+/* --- one eviction: claim less, durable; rename; unlink */
+
+struct eviction {
+	struct larderd *d;
+	uint64_t tree_id;
+	uint64_t bytes, inodes;
+};
+
+static void eviction_over(struct eviction *e, struct node_tier *tier, bool gone)
+{
+	struct larderd *d = e->d;
+
+	if (tier && !gone) {
+		tier->leaving_bytes = quota_sub(tier->leaving_bytes, e->bytes);
+		tier->leaving_inodes = quota_sub(tier->leaving_inodes, e->inodes);
+	}
+	free(e);
+	if (!tier)
+		return;
+	if (gone)
+		evictor_empty_trash(d, tier, false);
+	space_changed(d, tier);
+}
+
+/* Reads leases again: one that came since the claim wins, and the tree stays. */
+static bool still_leaving(struct larderd *d, uint64_t tree_id, struct inv_tree *tree)
+{
+	struct larder_error ignored;
+	uint32_t leases = 1;
+
+	return !inventory_tree_get(d->inv, tree_id, tree, &ignored) && tree->state == LARDER_TREE_EVICTING &&
+	       !inventory_lease_count(d->inv, tree_id, &leases, &ignored) && leases == 0;
+}
+
+static void on_claimed(int rc, void *arg)
+{
+	struct eviction *e = arg;
+	struct larderd *d = e->d;
+	struct larder_error err = {0};
+	struct inv_tree tree = {0};
+	bool leaving = still_leaving(d, e->tree_id, &tree);
+	struct node_tier *tier = dataset_tier(d, tree.tier);
+	struct tree_key key = dataset_key(&tree);
+
+	if (!leaving || rc || !tier) { /* rc: the claim is not durable, so nothing may go */
+		if (rc)
+			log_event(LOG_LEVEL_ERR, "evict.claim", "tree=%llu rc=%d", (unsigned long long)e->tree_id, rc);
+		eviction_over(e, tier, false);
+		return;
+	}
+	rc = tree_trash(tier->tier, &key, &err);
+	if (rc && rc != -ENOENT) {
+		log_event(LOG_LEVEL_ERR, "evict.trash", "dataset=%s:%s error=\"%s\"", tree.name, tree.version, err.text);
+		eviction_over(e, tier, false);
+		return;
+	}
+	if (inventory_tree_delete(d->inv, tree.id, &err))
+		log_event(LOG_LEVEL_ERR, "evict.row", "dataset=%s:%s error=\"%s\"", tree.name, tree.version, err.text);
+	eviction_over(e, tier, true);
+}
+
+static int claim(struct larderd *d, const struct inv_tree *tree, const char *why, struct larder_error *err)
+{
+	if (inventory_begin(d->inv, err))
+		return -err->code;
+	inventory_count(d->inv, INV_COUNTER_evicted_trees, 1);
+	inventory_event_add(d->inv, now_s(), "evict", "dataset=%s:%s bytes=%llu why=%s", tree->name, tree->version,
+			    (unsigned long long)tree->present_bytes, why);
+	if (inventory_tree_state(d->inv, tree->id, LARDER_TREE_EVICTING, why, err) || inventory_commit(d->inv, err)) {
+		inventory_rollback(d->inv);
+		return -err->code;
+	}
+	return 0;
+}
+
+static int evict_begin(struct larderd *d, const struct inv_tree *tree, const char *why, struct larder_error *err)
+{
+	struct node_tier *tier = dataset_tier(d, tree->tier);
+	struct eviction *e = calloc(1, sizeof(*e));
+	int rc = -ENOMEM;
+
+	if (!e)
+		return larder_error_set(err, ENOMEM, "out of memory");
+	*e = (struct eviction){.d = d, .tree_id = tree->id, .bytes = tree->present_bytes, .inodes = tree->present_shards};
+	if (tree->state != LARDER_TREE_EVICTING && (rc = claim(d, tree, why, err))) {
+		free(e);
+		return rc;
+	}
+	log_event(LOG_LEVEL_INFO, "evict", "dataset=%s:%s bytes=%llu why=%s", tree->name, tree->version,
+		  (unsigned long long)tree->present_bytes, why);
+	if (tier) {
+		tier->leaving_bytes += e->bytes;
+		tier->leaving_inodes += e->inodes;
+	}
+	rc = inventory_barrier(d->inv, on_claimed, e);
+	if (rc) {
+		free(e);
+		return larder_error_set(err, rc, "inventory: %s", strerror(-rc));
+	}
+	return 0;
+}
+
+int evictor_may(struct larderd *d, const struct inv_tree *tree, bool force, struct larder_error *err)
+{
+	switch (hold_of(d, tree)) {
+	case EVICT_LEASED:
+		return larder_error_set(err, EBUSY, "%s:%s is leased by running jobs (larder show %s:%s lists them)",
+					tree->name, tree->version, tree->name, tree->version);
+	case EVICT_STAGING:
+		return larder_error_set(err, EBUSY, "%s:%s is being staged or linked from", tree->name, tree->version);
+	case EVICT_PINNED:
+		if (!force)
+			return larder_error_set(err, EBUSY, "%s:%s is pinned; --force evicts it all the same", tree->name,
+						tree->version);
+		break;
+	case EVICT_ONLY_COPY:
+		if (!force)
+			return larder_error_set(err, EBUSY,
+						"the origin of %s:%s is not known: this may be the only copy; --force evicts it all the same",
+						tree->name, tree->version);
+		break;
+	case EVICT_FREE:
+		break;
+	}
+	return 0;
+}
+
+int evictor_evict(struct larderd *d, uint64_t tree_id, const char *why, bool force, struct larder_error *err)
+{
+	struct inv_tree tree;
+
+	if (inventory_tree_get(d->inv, tree_id, &tree, err) || evictor_may(d, &tree, force, err))
+		return -err->code;
+	return evict_begin(d, &tree, why, err);
+}
+
+/* --- many */
+
+static int act(struct larderd *d, struct node_tier *tier, const struct evict_victim *victims,
+	       const struct evict_plan *plan, struct larder_error *err)
+{
+	char value[32];
+	int rc = 0;
+
+	for (size_t i = 0; i < plan->n_victims && !rc; i++) {
+		const struct evict_victim *victim = &victims[i];
+		struct inv_tree tree;
+
+		rc = inventory_tree_get(d->inv, victim->id, &tree, err);
+		if (!rc)
+			rc = victim->whole ? evict_begin(d, &tree, victim->why, err)
+					   : trimmer_begin(d, tier, &tree, victim->bytes, err);
+	}
+	d->inflation = plan->inflation;
+	snprintf(value, sizeof(value), "%.17g", d->inflation);
+	if (!rc)
+		rc = inventory_meta_set(d->inv, "inflation", value, err);
+	return rc;
+}
+
+int evictor_choose(struct larderd *d, struct node_tier *tier, uint64_t bytes, uint64_t inodes,
+		   struct evict_victim **victims, struct evict_plan *plan, struct larder_error *err)
+{
+	auto_free struct evict_candidate *candidates = NULL;
+	struct evict_params params = {
+		.policy = (enum evict_policy)d->evict_policy,
+		.need_bytes = bytes,
+		.need_inodes = inodes,
+		.now_s = now_s(),
+		.grace_s = d->config.evict_grace / 1000,
+		.inflation = d->inflation,
+	};
+	size_t n = 0;
+
+	*plan = (struct evict_plan){0};
+	if (evictor_candidates(d, tier, &candidates, &n, err))
+		return -err->code;
+	*victims = calloc(n + 1, sizeof(**victims));
+	if (!*victims)
+		return larder_error_set(err, ENOMEM, "out of memory");
+	evict_choose(&params, candidates, n, *victims, plan);
+	return 0;
+}
+
+int evictor_make_room(struct larderd *d, struct node_tier *tier, uint64_t bytes, uint64_t inodes, bool all,
+		      struct evict_plan *plan, struct larder_error *err)
+{
+	auto_free struct evict_victim *victims = NULL;
+
+	if (evictor_choose(d, tier, bytes, inodes, &victims, plan, err))
+		return -err->code;
+	return plan->enough || all ? act(d, tier, victims, plan, err) : 0;
+}
+
+bool evictor_trimming(struct larderd *d, uint64_t tree_id)
+{
+	return trimmer_has(d, tree_id);
+}
+
+struct claimed {
+	const struct node_tier *tier;
+	uint64_t bytes;
+};
+
+static int add_claimed(const struct inv_tree *tree, void *arg)
+{
+	struct claimed *claimed = arg;
+
+	if (tree->state == LARDER_TREE_EVICTING && !strcmp(tree->tier, claimed->tier->config->name))
+		claimed->bytes += tree->present_bytes;
+	return 0;
+}
+
+uint64_t evictor_claimed_bytes(struct larderd *d, const struct node_tier *tier)
+{
+	struct claimed claimed = {.tier = tier, .bytes = trimmer_bytes(d, tier)};
+	struct larder_error ignored;
+
+	inventory_tree_each(d->inv, NULL, add_claimed, &claimed, &ignored);
+	return claimed.bytes;
+}
+
+struct leaving_list {
+	uint64_t ids[256]; /* more wait for the next start */
+	size_t n;
+};
+
+static int note_leaving(const struct inv_tree *tree, void *arg)
+{
+	struct leaving_list *list = arg;
+
+	if (tree->state == LARDER_TREE_EVICTING && list->n < sizeof(list->ids) / sizeof(list->ids[0]))
+		list->ids[list->n++] = tree->id;
+	return 0;
+}
+
+int evictor_resume(struct larderd *d, struct larder_error *err)
+{
+	struct leaving_list list = {.n = 0};
+	int rc = inventory_tree_each(d->inv, NULL, note_leaving, &list, err);
+
+	for (size_t i = 0; i < list.n && !rc; i++) {
+		struct inv_tree tree;
+
+		rc = inventory_tree_get(d->inv, list.ids[i], &tree, err);
+		if (!rc)
+			rc = evict_begin(d, &tree, "resumed", err);
+	}
+	return rc;
+}

@@ -1,0 +1,293 @@
+/*
+ * Answers what the CLI asks about trees, jobs, space and the log: LIST, SHOW, JOBS, STATUS, DF, LOG, PING.
+ * Changes nothing; shows users only what they may read. Called by dispatch.
+ */
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "larder/cleanup.h"
+#include "server/dataset.h"
+#include "server/dispatch.h"
+#include "server/names.h"
+#include "server/request.h"
+#include "server/row.h"
+#include "server/space.h"
+#include "server/visible.h"
+
+void handle_PING(struct session *session, const void *msg)
+{
+	(void)msg;
+	session_done(session, LARDER_VERSION);
+}
+
+/* --- LIST and SHOW */
+
+static void send_list(struct session *session, const struct visible *visible, void *arg)
+{
+	const char *pattern = arg;
+	char label[DATASET_LABEL_MAX];
+	size_t sent = 0;
+
+	for (size_t i = 0; i < visible->n; i++) {
+		const struct inv_tree *tree = &visible->trees[i];
+
+		if (*pattern && fnmatch(pattern, tree->name, 0) && fnmatch(pattern, dataset_label(tree, label), 0))
+			continue;
+		row_tree(session, tree);
+		sent++;
+	}
+	if (*pattern && !sent)
+		session_refuse(session, ENOENT, "%s is not on this node", pattern);
+	else
+		session_done(session, "");
+}
+
+void handle_LIST(struct session *session, const void *msg)
+{
+	const struct larder_msg_LIST *m = msg;
+	char *pattern = strdup(m->pattern);
+
+	if (!pattern)
+		session_refuse(session, ENOMEM, "out of memory");
+	else
+		visible_collect(session, NULL, send_list, pattern, free);
+}
+
+struct show {
+	struct larder_spec spec;
+	char text[256];
+	char label[DATASET_LABEL_MAX];
+	struct session *session;
+};
+
+static void show_free(void *arg)
+{
+	struct show *show = arg;
+
+	larder_spec_fini(&show->spec);
+	free(show);
+}
+
+static int send_history(const struct inv_event *event, void *arg)
+{
+	struct show *show = arg;
+	const char *at = strstr(event->text, show->label);
+	size_t len = strlen(show->label);
+
+	/* "dataset=NAME:VERSION " and nothing longer */
+	if (at && at > event->text && at[-1] == '=' && (at[len] == ' ' || at[len] == '\0'))
+		row_event(show->session, event);
+	return 0;
+}
+
+static void send_one(struct session *session, const struct inv_tree *tree, struct show *show)
+{
+	struct larder_error ignored;
+
+	row_tree(session, tree);
+	row_leases(session, tree);
+	row_pins(session, tree);
+	if (!session_admin(session))
+		return; /* the log names other users' jobs */
+	show->session = session;
+	dataset_label(tree, show->label);
+	inventory_event_each(session_daemon(session)->inv, 0, 1000, "", send_history, show, &ignored);
+}
+
+static void send_show(struct session *session, const struct visible *visible, void *arg)
+{
+	struct show *show = arg;
+	size_t sent = 0;
+
+	for (size_t i = 0; i < visible->n; i++) {
+		const struct inv_tree *tree = &visible->trees[i];
+
+		if ((show->spec.version[0] && strcmp(show->spec.version, tree->version) != 0) ||
+		    strncmp(show->spec.digest, tree->digest, strlen(show->spec.digest)) != 0)
+			continue;
+		send_one(session, tree, show);
+		sent++;
+	}
+	if (!sent)
+		session_refuse(session, ENOENT, "%s is not on this node (larder ls shows what is)", show->text);
+	else
+		session_done(session, "");
+}
+
+void handle_SHOW(struct session *session, const void *msg)
+{
+	const struct larder_msg_SHOW *m = msg;
+	struct show *show = calloc(1, sizeof(*show));
+	struct larder_error err = {0};
+
+	if (!show || larder_spec_parse(m->spec, &show->spec, &err)) {
+		free(show);
+		session_refuse(session, err.code ? err.code : ENOMEM, "%s", err.text[0] ? err.text : "out of memory");
+		return;
+	}
+	snprintf(show->text, sizeof(show->text), "%s", m->spec);
+	visible_collect(session, show->spec.name, send_show, show, show_free);
+}
+
+/* --- JOBS */
+
+void handle_JOBS(struct session *session, const void *msg)
+{
+	struct larderd *d = session_daemon(session);
+	struct request *request, *tmp;
+	char user[64];
+
+	(void)msg;
+	HASH_ITER(hh, d->requests, request, tmp) {
+		if (!session_admin(session) && request->uid != session_uid(session))
+			continue;
+		session_row(session, LARDER_MSG_JOB,
+			    &(struct larder_msg_JOB){
+				    .job_id = request->key.job_id,
+				    .run = request->key.run,
+				    .user = names_user(d, request->uid, user, sizeof(user)),
+				    .specs = request->specs,
+				    .state = request->outcome,
+				    .since_s = request->since_s,
+				    .text = request->text,
+			    });
+	}
+	session_done(session, "");
+}
+
+/* --- DF and STATUS */
+
+struct held {
+	struct larderd *d;
+	const char *tier;
+	uint64_t leased, pinned;
+};
+
+static int add_held(const struct inv_tree *tree, void *arg)
+{
+	struct held *held = arg;
+	struct larder_error ignored;
+	uint32_t leases = 0, pins = 0;
+
+	if (strcmp(tree->tier, held->tier) != 0)
+		return 0;
+	inventory_lease_count(held->d->inv, tree->id, &leases, &ignored);
+	inventory_pin_count(held->d->inv, tree->id, &pins, &ignored);
+	held->leased += leases ? tree->present_bytes : 0;
+	held->pinned += pins ? tree->present_bytes : 0;
+	return 0;
+}
+
+static void send_tier(struct session *session, struct node_tier *tier)
+{
+	struct larderd *d = session_daemon(session);
+	struct larder_msg_TIER row = {.name = tier->config->name, .path = tier->config->path, .problem = tier->problem};
+	struct held held = {.d = d, .tier = tier->config->name};
+	struct larder_error err = {0};
+	struct quota_tier look;
+
+	if (tier->tier && !space_look(d, tier, &look, &err)) {
+		inventory_tree_each(d->inv, NULL, add_held, &held, &err);
+		row.capacity = look.capacity_bytes < look.size_bytes ? look.capacity_bytes : look.size_bytes;
+		row.used = look.tree_bytes;
+		row.leased = held.leased;
+		row.pinned = held.pinned;
+		row.reserved = look.reserved_bytes;
+		row.trash = look.trash_bytes;
+		row.free = look.free_bytes;
+		row.floor = look.floor_bytes;
+		row.inodes_free = look.inodes ? look.inodes_free : UINT64_MAX;
+		space_marks(tier, &look, &row.evict_above, &row.evict_down_to);
+	} else if (err.code) {
+		row.problem = err.text;
+	}
+	session_row(session, LARDER_MSG_TIER, &row);
+}
+
+static void send_tiers(struct session *session)
+{
+	struct larderd *d = session_daemon(session);
+
+	for (unsigned int i = 0; i < d->config.n_tiers; i++)
+		send_tier(session, &d->tiers[i]);
+}
+
+void handle_DF(struct session *session, const void *msg)
+{
+	(void)msg;
+	send_tiers(session);
+	session_done(session, "");
+}
+
+static int count_lease(const struct inv_lease *lease, void *arg)
+{
+	uint32_t *n = arg;
+
+	(void)lease;
+	(*n)++;
+	return 0;
+}
+
+static bool transfer_visible(const struct session *session, struct larderd *d, const struct stage *stage)
+{
+	return access_known(d, &stage->tree, session_uid(session), session_admin(session)) == 1;
+}
+
+void handle_STATUS(struct session *session, const void *msg)
+{
+	struct larderd *d = session_daemon(session);
+	struct larder_error ignored;
+	struct stage *stage, *tmp;
+	uint32_t leases = 0;
+
+	(void)msg;
+	inventory_lease_each(d->inv, 0, 0, count_lease, &leases, &ignored);
+	session_row(session, LARDER_MSG_NODE,
+		    &(struct larder_msg_NODE){
+			    .node = d->node,
+			    .version = LARDER_VERSION,
+			    .started_s = d->started_s,
+			    .drained = d->drained,
+			    .leases = leases,
+			    .jobs = HASH_COUNT(d->requests),
+			    .transfers = HASH_COUNT(d->stages),
+			    .engine = xfer_pool_engine(d->pool),
+		    });
+	send_tiers(session);
+	HASH_ITER(hh, d->stages, stage, tmp) {
+		struct larder_msg_TRANSFER row;
+		char label[DATASET_LABEL_MAX], engine[64];
+
+		if (!transfer_visible(session, d, stage))
+			continue;
+		stage_describe(stage, &row, label, engine);
+		session_row(session, LARDER_MSG_TRANSFER, &row);
+	}
+	session_done(session, "");
+}
+
+/* --- LOG */
+
+static int send_event(const struct inv_event *event, void *arg)
+{
+	row_event(arg, event);
+	return 0;
+}
+
+void handle_LOG(struct session *session, const void *msg)
+{
+	const struct larder_msg_LOG *m = msg;
+	struct larder_error err = {0};
+
+	if (!session_admin(session)) {
+		session_refuse(session, EPERM, "the audit log names every user's jobs: it is for root and members of admin_groups");
+		return;
+	}
+	session_end(session,
+		    inventory_event_each(session_daemon(session)->inv, m->after_seq, m->limit > 100000 ? 100000 : m->limit,
+					 m->what, send_event, session, &err),
+		    &err);
+}

@@ -1,0 +1,296 @@
+/*
+ * Answers VERIFY: a tree read again, shard by shard; what is damaged is claimed no more, and with
+ * `repair` (or while a job holds it) staged again at once. The scrub does the same by itself.
+ * Reads on a worker. Called by dispatch, for admins, and by a timer.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#include "larder/cleanup.h"
+#include "server/dataset.h"
+#include "server/dispatch.h"
+#include "server/log.h"
+#include "server/order.h"
+#include "server/pick.h"
+#include "server/scrub.h"
+
+struct bad_shard {
+	struct bad_shard *prev, *next;
+	uint64_t index, size;
+	char *path;
+	char problem[256];
+};
+
+struct verify {
+	struct work work;
+	struct larderd *d;
+	struct session *session; /* NULL: the scrub, or the client is gone */
+	struct node_tier *tier;
+	struct inv_tree tree;
+	bool repair;
+	uint8_t *present; /* NULL: all */
+	struct bad_shard *bad;
+	uint64_t n_bad;
+	_Atomic uint64_t done_bytes;
+	_Atomic bool stop;
+	int rc;
+	struct larder_error err;
+};
+
+static void verify_free(struct verify *verify)
+{
+	struct bad_shard *bad, *tmp;
+
+	DL_FOREACH_SAFE(verify->bad, bad, tmp) {
+		free(bad->path);
+		free(bad);
+	}
+	free(verify->present);
+	free(verify);
+}
+
+/* --- on the worker */
+
+static void on_bad(const struct shard *shard, const char *problem, void *arg)
+{
+	struct verify *verify = arg;
+	struct bad_shard *bad = calloc(1, sizeof(*bad));
+
+	if (!bad || !(bad->path = strdup(shard->path))) {
+		free(bad);
+		verify->rc = larder_error_set(&verify->err, ENOMEM, "out of memory");
+		return;
+	}
+	bad->index = shard->index;
+	bad->size = shard->size;
+	snprintf(bad->problem, sizeof(bad->problem), "%s", problem);
+	DL_APPEND(verify->bad, bad);
+	verify->n_bad++;
+}
+
+static void verify_run(struct work *work)
+{
+	struct verify *verify = (struct verify *)work;
+	struct tree_key key = dataset_key(&verify->tree);
+	int rc = tree_verify(verify->tier->tier, &key, verify->present, on_bad, verify, &verify->done_bytes,
+			     &verify->stop, &verify->err);
+
+	if (rc)
+		verify->rc = rc;
+}
+
+/* --- on the control thread */
+
+static int load_bits(struct verify *verify, uint8_t **out, struct larder_error *err)
+{
+	const struct inv_tree *tree = &verify->tree;
+	auto_free uint8_t *bits = calloc(tree->shards / 8 + 1, 1);
+
+	if (!bits)
+		return larder_error_set(err, ENOMEM, "out of memory");
+	if (tree->state == LARDER_TREE_READY)
+		memset(bits, 0xff, tree->shards / 8 + 1);
+	else if (inventory_bitmap_load(verify->d->inv, tree->id, bits, tree->shards, err))
+		return -err->code;
+	*out = take_ptr(&bits);
+	return 0;
+}
+
+/* Claims less before anything goes. */
+static int claim_damage(struct verify *verify, struct larder_error *err)
+{
+	struct inventory *inv = verify->d->inv;
+	struct inv_tree *tree = &verify->tree;
+	auto_free uint8_t *bits = NULL;
+	struct bad_shard *bad;
+	uint64_t bytes = 0;
+	int rc = load_bits(verify, &bits, err);
+
+	if (rc || (rc = inventory_begin(inv, err)))
+		return rc;
+	DL_FOREACH(verify->bad, bad) {
+		bits[bad->index / 8] = (uint8_t)(bits[bad->index / 8] & ~(1u << bad->index % 8));
+		bytes += bad->size;
+	}
+	inventory_count(inv, INV_COUNTER_scrub_failures, verify->n_bad);
+	inventory_event_add(inv, now_s(), "damage", "dataset=%s:%s shards=%llu", tree->name, tree->version,
+			    (unsigned long long)verify->n_bad);
+	if (tree->state == LARDER_TREE_READY)
+		rc = inventory_tree_state(inv, tree->id, LARDER_TREE_PARTIAL, NULL, err);
+	if (!rc)
+		rc = inventory_bitmap_store(inv, tree->id, bits, tree->shards, err);
+	if (!rc)
+		rc = inventory_tree_present(inv, tree->id, tree->present_shards - verify->n_bad,
+					    tree->present_bytes > bytes ? tree->present_bytes - bytes : 0, err);
+	if (!rc)
+		rc = inventory_commit(inv, err);
+	if (rc)
+		inventory_rollback(inv);
+	return rc;
+}
+
+static void send_bad(const struct verify *verify)
+{
+	struct bad_shard *bad;
+	char label[DATASET_LABEL_MAX];
+
+	DL_FOREACH(verify->bad, bad) {
+		auto_free char *path = larder_path_encode(bad->path);
+
+		session_row(verify->session, LARDER_MSG_SHARD,
+			    &(struct larder_msg_SHARD){.dataset = dataset_label(&verify->tree, label),
+						       .path = path,
+						       .size = bad->size,
+						       .problem = bad->problem});
+	}
+}
+
+static void verify_answer(struct verify *verify, bool staged)
+{
+	char note[160];
+
+	if (!verify->session)
+		return;
+	send_bad(verify);
+	if (verify->rc)
+		session_fail(verify->session, &verify->err);
+	else if (verify->n_bad && !staged)
+		session_refuse(verify->session, EBADMSG, "%llu shards of %s:%s are damaged and were taken out (larder repair %s:%s stages them again)",
+			       (unsigned long long)verify->n_bad, verify->tree.name, verify->tree.version,
+			       verify->tree.name, verify->tree.version);
+	else {
+		snprintf(note, sizeof(note), verify->n_bad ? "%llu damaged shards are being staged again" : "all sound",
+			 (unsigned long long)verify->n_bad);
+		session_done(verify->session, note);
+	}
+}
+
+/* The claim is durable: the damaged names go, and what is wanted comes back. */
+static void on_claimed(int rc, void *arg)
+{
+	struct verify *verify = arg;
+	struct larderd *d = verify->d;
+	struct tree_key key = dataset_key(&verify->tree);
+	struct bad_shard *bad;
+	uint32_t leases = 0;
+	bool staged = false;
+
+	if (rc)
+		verify->rc = larder_error_set(&verify->err, rc, "inventory: %s", strerror(-rc));
+	DL_FOREACH(verify->bad, bad)
+		if (!verify->rc && tree_drop_shard(verify->tier->tier, &key, bad->path, &verify->err))
+			verify->rc = -verify->err.code;
+	inventory_lease_count(d->inv, verify->tree.id, &leases, &verify->err);
+	if (!verify->rc && (verify->repair || leases))
+		staged = order_stage(d, verify->tree.id, -1, NULL, &verify->err) >= 0;
+	verify_answer(verify, staged);
+	verify_free(verify);
+}
+
+static void verify_done(struct work *work)
+{
+	struct verify *verify = (struct verify *)work;
+	struct larderd *d = verify->d;
+	struct inv_tree now;
+
+	inventory_count(d->inv, INV_COUNTER_scrubbed_bytes, verify->done_bytes);
+	if (!verify->rc && inventory_tree_get(d->inv, verify->tree.id, &now, &verify->err))
+		verify->rc = larder_error_set(&verify->err, ENOENT, "%s:%s was evicted while it was read", verify->tree.name,
+					      verify->tree.version);
+	else if (!verify->rc)
+		verify->tree = now;
+	log_event(verify->n_bad ? LOG_LEVEL_ERR : LOG_LEVEL_INFO, "verify", "dataset=%s:%s bytes=%llu damaged=%llu rc=%d",
+		  verify->tree.name, verify->tree.version, (unsigned long long)verify->done_bytes,
+		  (unsigned long long)verify->n_bad, verify->rc);
+	if (!verify->rc && verify->n_bad) {
+		verify->rc = claim_damage(verify, &verify->err);
+		if (!verify->rc && !inventory_barrier(d->inv, on_claimed, verify))
+			return;
+	}
+	verify_answer(verify, false);
+	verify_free(verify);
+}
+
+static void verify_left(void *arg)
+{
+	struct verify *verify = arg;
+
+	verify->session = NULL;
+	verify->stop = true;
+}
+
+int verify_start(struct larderd *d, const struct inv_tree *tree, bool repair, struct session *session,
+		 struct larder_error *err)
+{
+	struct verify *verify = calloc(1, sizeof(*verify));
+
+	if (!verify)
+		return larder_error_set(err, ENOMEM, "out of memory");
+	*verify = (struct verify){.d = d, .session = session, .tree = *tree, .repair = repair};
+	verify->tier = dataset_tier(d, tree->tier);
+	if (!verify->tier || stage_uses(d, tree->id) || tree->state == LARDER_TREE_EVICTING) {
+		free(verify);
+		return larder_error_set(err, EBUSY, "%s:%s is being staged or evicted just now; try again when it is over",
+					tree->name, tree->version);
+	}
+	if (load_bits(verify, &verify->present, err)) {
+		verify_free(verify);
+		return -err->code;
+	}
+	verify->work = (struct work){.run = verify_run, .done = verify_done};
+	if (session)
+		session_park(session, verify_left, verify);
+	worker_run(d->slow, &verify->work);
+	return 0;
+}
+
+static void verify_picked(struct session *session, const struct inv_tree *tree, void *arg)
+{
+	const bool *repair = arg;
+	struct larder_error err = {0};
+
+	if (verify_start(session_daemon(session), tree, *repair, session, &err))
+		session_fail(session, &err);
+}
+
+void handle_VERIFY(struct session *session, const void *msg)
+{
+	const struct larder_msg_VERIFY *m = msg;
+	bool *repair = malloc(sizeof(*repair));
+
+	if (repair)
+		*repair = m->repair;
+	pick_tree(session, m->spec, verify_picked, repair);
+}
+
+/* --- the scrub: one tree after the other, by id */
+
+struct scrub_next {
+	uint64_t after;
+	struct inv_tree best;
+};
+
+static int scrub_consider(const struct inv_tree *tree, void *arg)
+{
+	struct scrub_next *next = arg;
+
+	if (tree->state == LARDER_TREE_READY && tree->id > next->after && (!next->best.id || tree->id < next->best.id))
+		next->best = *tree;
+	return 0;
+}
+
+void scrub_one(struct larderd *d)
+{
+	struct scrub_next next = {.after = d->scrubbed};
+	struct larder_error err = {0};
+
+	if (inventory_tree_each(d->inv, NULL, scrub_consider, &next, &err))
+		return;
+	d->scrubbed = next.best.id; /* 0 at the end: from the start again */
+	if (next.best.id && verify_start(d, &next.best, true, NULL, &err))
+		log_event(LOG_LEVEL_INFO, "scrub.later", "dataset=%s:%s why=\"%s\"", next.best.name, next.best.version, err.text);
+}

@@ -1,0 +1,13 @@
+/* Counters and gauges as Prometheus text, from counter.def and the state of the node. */
+#ifndef SERVER_METRICS_H
+#define SERVER_METRICS_H
+
+#include "server/larderd.h"
+#include "server/visible.h"
+
+/* A string to free; NULL on ENOMEM. Only the trees given have series of their own. */
+char *metrics_text(struct larderd *d, const struct inv_tree *trees, size_t n);
+/* Writes config.metrics_file atomically, by a worker; public datasets only (anybody may read it). */
+void metrics_write(struct larderd *d);
+
+#endif

@@ -1,0 +1,136 @@
+/*
+ * Owns the change of configuration at run time: read by a worker, put in place here, whole or not at all.
+ * Changes nothing that is fixed at start; says what those are. Asked by SIGHUP and by RELOAD.
+ */
+#include "server/reload.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/evict.h"
+#include "server/log.h"
+
+struct reload {
+	struct work work;
+	struct larderd *d;
+	struct session *session;
+	struct config next;
+	struct admins admins;
+	int rc;
+	struct larder_error err;
+};
+
+int reload_apply(struct larderd *d, struct larder_error *err)
+{
+	int policy = evict_policy_parse(d->config.policy);
+
+	if (policy < 0)
+		return larder_error_set(err, EINVAL, "policy %s: gdsf, s3fifo or lru", d->config.policy);
+	d->evict_policy = policy;
+	for (unsigned int i = 0; i < d->config.n_tiers; i++)
+		if (!d->tiers[i].trash)
+			d->tiers[i].trash_rate = d->config.trash_files_per_s;
+	return 0;
+}
+
+static void reload_run(struct work *work)
+{
+	struct reload *reload = (struct reload *)work;
+
+	reload->rc = config_load(reload->d->config.path, &reload->next, &reload->err);
+	if (!reload->rc)
+		admins_look_up(&reload->next, &reload->admins);
+}
+
+static void same_tiers(struct larderd *d, struct config *next)
+{
+	/* tiers are fixed at start, but their marks are not: shares are taken over by name */
+	for (unsigned int i = 0; i < d->config.n_tiers; i++)
+		for (unsigned int k = 0; k < next->n_tiers; k++) {
+			struct config_tier *now = &d->config.tiers[i], *then = &next->tiers[k];
+
+			if (strcmp(now->name, then->name) != 0)
+				continue;
+			now->capacity = then->capacity;
+			now->free_floor = then->free_floor;
+			now->evict_above = then->evict_above;
+			now->evict_down_to = then->evict_down_to;
+		}
+}
+
+#define KEEP(field) \
+	do { \
+		__typeof__(d->config.field) kept = d->config.field; \
+		d->config.field = next->field; \
+		next->field = kept; \
+	} while (0)
+
+/* Everything is taken over, then what start has fixed is put back. */
+static void take_over(struct larderd *d, struct config *next)
+{
+	struct config was = d->config;
+
+	same_tiers(d, next);
+	was = d->config;
+	d->config = *next;
+	*next = was;
+	KEEP(node_name);
+	KEEP(socket);
+	KEEP(state_dir);
+	KEEP(view_root);
+	KEEP(helper_dir);
+	KEEP(slurm_conf);
+	KEEP(boot_id_file);
+	KEEP(transfer_threads);
+	KEEP(transfer_memory);
+	KEEP(transfer_nice);
+	KEEP(io_uring);
+	KEEP(tiers);
+	KEEP(n_tiers);
+	KEEP(path);
+}
+
+static void reload_done(struct work *work)
+{
+	struct reload *reload = (struct reload *)work;
+	struct larderd *d = reload->d;
+	char fixed[1024] = "", note[1200] = "";
+
+	if (!reload->rc) {
+		if (config_fixed_changes(&d->config, &reload->next, fixed, sizeof(fixed)) > 0)
+			snprintf(note, sizeof(note), "these change with the next start: %s", fixed);
+		take_over(d, &reload->next);
+		d->admins = reload->admins;
+		reload->rc = reload_apply(d, &reload->err);
+		config_fini(&reload->next);
+	}
+	log_event(reload->rc ? LOG_LEVEL_ERR : LOG_LEVEL_INFO, "reload", "path=%s rc=%d text=\"%s\"", d->config.path,
+		  reload->rc, reload->rc ? reload->err.text : note);
+	if (reload->session && reload->rc)
+		session_fail(reload->session, &reload->err);
+	else if (reload->session)
+		session_done(reload->session, note);
+	free(reload);
+}
+
+static void reload_left(void *arg)
+{
+	struct reload *reload = arg;
+
+	reload->session = NULL;
+}
+
+int reload_start(struct larderd *d, struct session *session, struct larder_error *err)
+{
+	struct reload *reload = calloc(1, sizeof(*reload));
+
+	if (!reload)
+		return larder_error_set(err, ENOMEM, "out of memory");
+	*reload = (struct reload){.d = d, .session = session, .work = {.run = reload_run, .done = reload_done}};
+	if (session)
+		session_park(session, reload_left, reload);
+	worker_run(d->workers, &reload->work);
+	return 0;
+}

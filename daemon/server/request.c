@@ -1,0 +1,367 @@
+/*
+ * Owns the requests of jobs: each dataset's way from its check to READY, and the one outcome.
+ * Stages nothing and asks no origin itself. Driven by ACQUIRE, by answers of checks and by stages.
+ */
+#include "server/request.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <fcntl.h>
+
+#include "larder/cleanup.h"
+#include "server/admit.h"
+#include "server/dataset.h"
+#include "server/log.h"
+
+static void want_check(struct want *want, bool fresh);
+
+/* --- finding and letting go */
+
+struct request *request_get(struct larderd *d, uint32_t job_id, uint32_t run)
+{
+	struct request_key key = {job_id, run};
+	struct request *request;
+
+	HASH_FIND(hh, d->requests, &key, sizeof(key), request);
+	return request;
+}
+
+struct request *request_latest(struct larderd *d, uint32_t job_id)
+{
+	struct request *request, *tmp, *latest = NULL;
+
+	HASH_ITER(hh, d->requests, request, tmp)
+		if (request->key.job_id == job_id && (!latest || request->key.run > latest->key.run))
+			latest = request;
+	return latest;
+}
+
+static void want_fini(struct want *want)
+{
+	access_cancel(want->ask);
+	want->ask = NULL;
+	stage_leave(&want->interest);
+	if (want->manifest_fd >= 0)
+		close(want->manifest_fd);
+	want->manifest_fd = -1;
+	larder_spec_fini(&want->spec);
+}
+
+static void request_destroy(struct request *request)
+{
+	request_wait_end(request);
+	HASH_DEL(request->d->requests, request);
+	for (unsigned int i = 0; i < request->n_wants; i++)
+		want_fini(&request->wants[i]);
+	free(request->wants);
+	free(request->specs);
+	free(request);
+}
+
+int request_release(struct larderd *d, uint32_t job_id, uint32_t run_max, uint32_t *released,
+		    struct larder_error *err)
+{
+	struct request *request, *tmp;
+	int rc;
+
+	if (inventory_begin(d->inv, err))
+		return -err->code;
+	rc = inventory_lease_release(d->inv, job_id, run_max, now_s(), released, err);
+	if (!rc)
+		rc = inventory_job_delete(d->inv, job_id, run_max, err);
+	if (!rc || rc == -ENOENT)
+		rc = inventory_commit(d->inv, err);
+	if (rc) {
+		inventory_rollback(d->inv);
+		return rc;
+	}
+	HASH_ITER(hh, d->requests, request, tmp) {
+		if (request->key.job_id != job_id || request->key.run > run_max)
+			continue;
+		if (request->outcome == LARDER_OUTCOME_PENDING)
+			request_settle(request, LARDER_OUTCOME_CANCELLED, "the job is over");
+		request_destroy(request);
+	}
+	return 0;
+}
+
+/* --- outcomes */
+
+static void want_drop(struct want *want)
+{
+	access_cancel(want->ask);
+	want->ask = NULL;
+	stage_leave(&want->interest);
+}
+
+void request_settle(struct request *request, enum larder_outcome outcome, const char *text)
+{
+	struct larderd *d = request->d;
+	struct larder_error err = {0};
+	bool lost = outcome == LARDER_OUTCOME_FAILED || outcome == LARDER_OUTCOME_CANCELLED;
+
+	request->outcome = outcome;
+	snprintf(request->text, sizeof(request->text), "%s", text ? text : "");
+	for (unsigned int i = 0; lost && i < request->n_wants; i++)
+		want_drop(&request->wants[i]);
+	if (lost && inventory_lease_release(d->inv, request->key.job_id, request->key.run, now_s(), NULL, &err))
+		log_event(LOG_LEVEL_ERR, "lease.release", "job=%u error=\"%s\"", request->key.job_id, err.text);
+	if (request_save(request, &err))
+		log_event(LOG_LEVEL_ERR, "job.save", "job=%u error=\"%s\"", request->key.job_id, err.text);
+	log_event(LOG_LEVEL_INFO, "job.outcome", "job=%u run=%u uid=%u specs=%s outcome=%s ms=%lld text=\"%s\"",
+		  request->key.job_id, request->key.run, request->uid, request->specs,
+		  larder_outcome_word(outcome), (long long)(now_mono_ms() - request->since_ms), request->text);
+	request_wait_end(request);
+}
+
+/* What the wants add up to: PENDING while one of them is under way. */
+static enum larder_outcome add_up(const struct request *request, const struct want **failed)
+{
+	bool pending = false, bypass = false;
+
+	*failed = NULL;
+	for (unsigned int i = 0; i < request->n_wants; i++) {
+		const struct want *want = &request->wants[i];
+
+		if (want->state == WANT_FAILED && !*failed)
+			*failed = want;
+		pending |= want->state == WANT_CHECKING || want->state == WANT_RESOLVED;
+		pending |= want->state == WANT_STAGING && request->wait_ms != LARDER_WAIT_NONE;
+		bypass |= want->state == WANT_BYPASS;
+	}
+	if (*failed)
+		return LARDER_OUTCOME_FAILED;
+	if (pending)
+		return LARDER_OUTCOME_PENDING;
+	for (unsigned int i = 0; i < request->n_wants; i++)
+		if (request->wants[i].state == WANT_STAGING)
+			return LARDER_OUTCOME_PARTIAL;
+	return bypass ? LARDER_OUTCOME_BYPASS : LARDER_OUTCOME_READY;
+}
+
+void request_update(struct request *request)
+{
+	const struct want *failed;
+	enum larder_outcome outcome;
+
+	if (request->outcome != LARDER_OUTCOME_PENDING)
+		return;
+	outcome = add_up(request, &failed);
+	if (outcome != LARDER_OUTCOME_PENDING)
+		request_settle(request, outcome, failed ? failed->err.text : "");
+}
+
+void want_failed(struct want *want, int rc, const struct larder_error *err)
+{
+	struct larderd *d = want->request->d;
+
+	want->err = *err;
+	want->err.code = rc < 0 ? -rc : rc;
+	want->state = want->request->bypass_on_fail && want_bypassable(want) ? WANT_BYPASS : WANT_FAILED;
+	inventory_count(d->inv, want->state == WANT_BYPASS ? INV_COUNTER_bypasses : INV_COUNTER_failures, 1);
+	log_event(LOG_LEVEL_WARNING, "dataset.failed", "job=%u dataset=%s state=%s error=\"%s\"",
+		  want->request->key.job_id, want->spec.name, want_word(want), err->text);
+}
+
+/* --- checks */
+
+static void on_answer(const struct access_answer *answer, void *arg)
+{
+	struct want *want = arg;
+	struct request *request = want->request;
+
+	want->ask = NULL;
+	if (answer->rc) {
+		want_failed(want, answer->rc, answer->err);
+	} else {
+		dataset_describe(&want->spec, answer->head, request->uid, &want->tree);
+		want->described = true;
+		want->state = WANT_RESOLVED;
+		if (want->manifest_fd < 0 && answer->manifest_fd >= 0)
+			want->manifest_fd = fcntl(answer->manifest_fd, F_DUPFD_CLOEXEC, 3);
+	}
+	if (--request->checking == 0)
+		request_admit(request);
+}
+
+static void want_describe_own(struct want *want)
+{
+	struct inv_tree *tree = &want->tree;
+
+	snprintf(tree->name, sizeof(tree->name), "%s", want->spec.name);
+	snprintf(tree->version, sizeof(tree->version), "%s", LARDER_OWN_VERSION);
+	snprintf(tree->origin, sizeof(tree->origin), "%s", want->spec.origin);
+	tree->owner = want->request->uid;
+	want->described = true;
+	want->state = WANT_RESOLVED;
+}
+
+static void want_check(struct want *want, bool fresh)
+{
+	struct request *request = want->request;
+	struct larderd *d = request->d;
+	struct larder_error err = {0};
+	int64_t left = request->deadline_ms - now_mono_ms();
+	struct access_question question = {
+		.spec = &want->spec,
+		.uid = request->uid,
+		.gid = request->gid,
+		.fresh = fresh,
+		/* a scan may take as long as staging may; a look into the catalog may not */
+		.timeout_ms = want->spec.kind == LARDER_SPEC_OWN && left > d->config.check_timeout ? left
+					: d->config.check_timeout,
+	};
+	int rc;
+
+	if (request->mode == LARDER_MODE_BYPASS && want->spec.kind == LARDER_SPEC_OWN) {
+		want_describe_own(want); /* the job reads its own path as its own user: nothing to check or to scan */
+		return;
+	}
+	want->state = WANT_CHECKING;
+	request->checking++;
+	rc = access_ask(d, &question, on_answer, want, &want->ask, &err);
+	if (rc < 0)
+		on_answer(&(struct access_answer){.rc = rc, .err = &err, .manifest_fd = -1}, want);
+}
+
+void request_check(struct request *request, bool fresh)
+{
+	request->checking++; /* answers from memory come at once: none of them is the last */
+	for (unsigned int i = 0; i < request->n_wants; i++) {
+		struct want *want = &request->wants[i];
+		bool missing = want->state == WANT_RESOLVED && fresh && want->manifest_fd < 0 && !want->tree.id;
+
+		if ((!fresh && want->state == WANT_CHECKING) || missing)
+			want_check(want, fresh);
+	}
+	if (--request->checking == 0)
+		request_admit(request);
+}
+
+/* --- starting */
+
+/* What submission fixed narrows what the user wrote: same name, and no word of the two may differ. */
+static int apply_fixed(struct larder_spec_list *list, const char *fixed, struct larder_error *err)
+{
+	struct larder_spec_list said;
+
+	if (!fixed[0])
+		return 0;
+	if (larder_spec_list_parse(fixed, &said, err))
+		return larder_error_prefix(err, "what submission fixed");
+	for (size_t i = 0; i < list->count; i++)
+		for (size_t k = 0; k < said.count; k++) {
+			struct larder_spec *spec = &list->items[i], *fix = &said.items[k];
+
+			if (spec->kind != LARDER_SPEC_CATALOG || fix->kind != spec->kind ||
+			    strcmp(spec->name, fix->name) != 0)
+				continue;
+			/* a version typed may be an alias (latest, stable): the fixed one is what it stood for */
+			memcpy(spec->version, fix->version, sizeof(spec->version));
+			if (!strncmp(fix->digest, spec->digest, strlen(spec->digest)))
+				memcpy(spec->digest, fix->digest, sizeof(spec->digest));
+		}
+	larder_spec_list_fini(&said);
+	return 0;
+}
+
+static int take_specs(struct request *request, struct larder_spec_list *list, struct larder_error *err)
+{
+	request->specs = larder_spec_list_format(list);
+	request->wants = calloc(list->count + 1, sizeof(struct want));
+	if (!request->wants || !request->specs)
+		return larder_error_set(err, ENOMEM, "out of memory");
+	for (size_t i = 0; i < list->count; i++) {
+		struct want *want = &request->wants[request->n_wants++];
+
+		want->request = request;
+		want->manifest_fd = -1;
+		want->spec = list->items[i];
+		list->items[i] = (struct larder_spec){0};
+	}
+	return 0;
+}
+
+static bool bypass_wanted(const struct larderd *d, enum larder_on_fail on_fail)
+{
+	if (on_fail == LARDER_ON_FAIL_DEFAULT)
+		return !strcmp(d->config.on_fail, "bypass");
+	return on_fail == LARDER_ON_FAIL_BYPASS;
+}
+
+static struct request *request_make(struct larderd *d, const struct request_params *p,
+				    struct larder_spec_list *list, struct larder_error *err)
+{
+	struct request *request = calloc(1, sizeof(*request));
+	int64_t now = now_s();
+
+	if (!request) {
+		larder_error_set(err, ENOMEM, "out of memory");
+		return NULL;
+	}
+	*request = (struct request){
+		.key = {p->job_id, p->run},
+		.d = d,
+		.uid = p->uid,
+		.gid = p->gid,
+		.mode = p->mode,
+		.wait_ms = p->wait_ms,
+		.bypass_on_fail = bypass_wanted(d, p->on_fail),
+		.outcome = LARDER_OUTCOME_PENDING,
+		.since_s = p->since_s ? p->since_s : now,
+	};
+	request->since_ms = now_mono_ms() - (now - request->since_s) * 1000;
+	HASH_ADD(hh, d->requests, key, sizeof(request->key), request);
+	if (take_specs(request, list, err)) {
+		request_destroy(request);
+		return NULL;
+	}
+	return request;
+}
+
+int request_start(struct larderd *d, const struct request_params *p, struct request **out,
+		  struct larder_error *err)
+{
+	struct larder_spec_list list = {0};
+	struct request *request = request_get(d, p->job_id, p->run);
+	int rc;
+
+	*out = request;
+	if (request)
+		return 0; /* the prolog asks again: the same request */
+	if (p->run > 0 && request_release(d, p->job_id, p->run - 1, NULL, err))
+		return -err->code;
+	rc = larder_spec_list_parse(p->specs, &list, err);
+	if (!rc)
+		rc = apply_fixed(&list, p->fixed ? p->fixed : "", err);
+	if (!rc)
+		request = request_make(d, p, &list, err);
+	larder_spec_list_fini(&list);
+	if (rc || !request)
+		return rc ? rc : -err->code;
+	*out = request;
+	inventory_count(d->inv, INV_COUNTER_acquires, 1);
+	request_wait_begin(request);
+	if (d->drained[0]) {
+		for (unsigned int i = 0; i < request->n_wants; i++) {
+			larder_error_set(err, EAGAIN, "this node takes no datasets now: %s", d->drained);
+			want_failed(&request->wants[i], -EAGAIN, err);
+		}
+		request_update(request);
+		return 0;
+	}
+	request_check(request, false);
+	return 0;
+}
+
+void requests_close(struct larderd *d)
+{
+	struct request *request, *tmp;
+
+	HASH_ITER(hh, d->requests, request, tmp)
+		request_destroy(request);
+}

@@ -1,0 +1,113 @@
+/*
+ * Owns the making of rows that several verbs send. Changes nothing.
+ * Used by the handlers of the CLI's verbs.
+ */
+#include "server/row.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "server/dataset.h"
+#include "server/names.h"
+#include "server/stage.h"
+
+void row_tree(struct session *session, const struct inv_tree *tree)
+{
+	struct larderd *d = session_daemon(session);
+	struct larder_error ignored;
+	char owner[64] = "";
+	uint32_t leases = 0, pins = 0;
+	struct stage *stage = stage_of(d, tree->id);
+
+	inventory_lease_count(d->inv, tree->id, &leases, &ignored);
+	inventory_pin_count(d->inv, tree->id, &pins, &ignored);
+	if (tree->owner != INV_OWNER_SITE)
+		names_user(d, tree->owner, owner, sizeof(owner));
+	session_row(session, LARDER_MSG_TREE,
+		    &(struct larder_msg_TREE){
+			    .id = tree->id,
+			    .name = tree->name,
+			    .version = tree->version,
+			    .digest = tree->digest,
+			    .state = tree->state,
+			    .tier = tree->tier,
+			    .owner = owner,
+			    .access = tree->access,
+			    .origin = tree->origin,
+			    .shards = tree->shards,
+			    .bytes = tree->bytes,
+			    .present_shards = stage ? stage->tree.present_shards : tree->present_shards,
+			    .present_bytes = stage ? stage->tree.present_bytes : tree->present_bytes,
+			    .leases = leases,
+			    .pins = pins,
+			    .uses = (uint64_t)(tree->uses + 0.5),
+			    .last_use_s = tree->last_use_s,
+			    .admitted_s = tree->admitted_s,
+			    .stage_ms = tree->stage_ms,
+			    .error = tree->error,
+		    });
+}
+
+struct row_walk {
+	struct session *session;
+	const struct inv_tree *tree;
+};
+
+static int send_lease(const struct inv_lease *lease, void *arg)
+{
+	struct row_walk *walk = arg;
+	char label[DATASET_LABEL_MAX], user[64];
+
+	if (!session_admin(walk->session) && lease->uid != session_uid(walk->session))
+		return 0;
+	session_row(walk->session, LARDER_MSG_LEASE,
+		    &(struct larder_msg_LEASE){
+			    .dataset = dataset_label(walk->tree, label),
+			    .job_id = lease->job_id,
+			    .run = lease->run,
+			    .user = names_user(session_daemon(walk->session), lease->uid, user, sizeof(user)),
+			    .since_s = lease->since_s,
+			    .bytes = walk->tree->present_bytes,
+		    });
+	return 0;
+}
+
+void row_leases(struct session *session, const struct inv_tree *tree)
+{
+	struct row_walk walk = {session, tree};
+	struct larder_error ignored;
+
+	inventory_lease_each(session_daemon(session)->inv, tree->id, 0, send_lease, &walk, &ignored);
+}
+
+static int send_pin(const struct inv_pin *pin, void *arg)
+{
+	struct row_walk *walk = arg;
+	char label[DATASET_LABEL_MAX], user[64];
+	bool theirs = session_admin(walk->session) || pin->uid == session_uid(walk->session);
+
+	session_row(walk->session, LARDER_MSG_PINNED,
+		    &(struct larder_msg_PINNED){
+			    .dataset = dataset_label(walk->tree, label),
+			    .user = theirs ? names_user(session_daemon(walk->session), pin->uid, user, sizeof(user)) : "another user",
+			    .until_s = pin->until_s,
+			    .bytes = walk->tree->present_bytes,
+			    .reason = theirs ? pin->reason : "",
+		    });
+	return 0;
+}
+
+void row_pins(struct session *session, const struct inv_tree *tree)
+{
+	struct row_walk walk = {session, tree};
+	struct larder_error ignored;
+
+	inventory_pin_each(session_daemon(session)->inv, tree->id, send_pin, &walk, &ignored);
+}
+
+void row_event(struct session *session, const struct inv_event *event)
+{
+	session_row(session, LARDER_MSG_EVENT,
+		    &(struct larder_msg_EVENT){
+			    .seq = event->seq, .at_s = event->at_s, .what = event->what, .text = event->text});
+}

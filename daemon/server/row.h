@@ -1,0 +1,14 @@
+/* Rows as the CLI gets them, made from what the inventory has. */
+#ifndef SERVER_ROW_H
+#define SERVER_ROW_H
+
+#include "server/larderd.h"
+#include "server/session.h"
+
+void row_tree(struct session *session, const struct inv_tree *tree);
+/* Leases of a tree: to an admin all, to a user their own. */
+void row_leases(struct session *session, const struct inv_tree *tree);
+void row_pins(struct session *session, const struct inv_tree *tree);
+void row_event(struct session *session, const struct inv_event *event);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * Which trees a client may see. Admins see all; others what they may read: asked of checks where it
+ * is not known, with a bound, and what cannot be told is not shown.
+ */
+#ifndef SERVER_VISIBLE_H
+#define SERVER_VISIBLE_H
+
+#include <stddef.h>
+
+#include "server/session.h"
+#include "store/inventory.h"
+
+struct visible {
+	struct inv_tree *trees; /* in order of name and version; owned */
+	size_t n;
+};
+
+/*
+ * Collects the trees that match name (NULL: all) and that the session's user may see, then calls fn,
+ * perhaps at once. Not called when the client goes away.
+ */
+typedef void (*visible_fn)(struct session *session, const struct visible *visible, void *arg);
+void visible_collect(struct session *session, const char *name, visible_fn fn, void *arg, void (*arg_free)(void *));
+
+#endif
