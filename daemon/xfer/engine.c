@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "xfer/engine.h"
@@ -85,7 +86,12 @@ int engine_sink_error(struct engine_copy *copy, int code, uint64_t offset,
 
 int engine_short(struct engine_copy *copy, uint64_t offset, struct larder_error *err)
 {
+	struct stat st;
+
 	copy->failed = ENGINE_SOURCE;
+	/* with several reads in flight the first to find nothing may be far beyond the end */
+	if (copy->in >= 0 && fstat(copy->in, &st) == 0 && (uint64_t)st.st_size < offset)
+		offset = (uint64_t)st.st_size;
 	return larder_error_set(err, ESTALE,
 				"changed at the origin: it ends at byte %" PRIu64
 				", the manifest says %" PRIu64 "; publish a new version",

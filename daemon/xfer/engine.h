@@ -25,7 +25,7 @@ struct engine_memory {
 
 enum engine_side { ENGINE_SOURCE, ENGINE_SINK };
 
-/* One shard under way. Descriptors are borrowed. */
+/* One shard under way. Descriptors are borrowed. Stays where it is: a digest_state may not move. */
 struct engine_copy {
 	int in, out;     /* in: -1 for a stream */
 	uint64_t size;   /* by the manifest */

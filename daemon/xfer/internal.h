@@ -16,7 +16,7 @@
 #include "xfer/want.h"
 
 #define SMALL_BYTES     ((uint64_t)1024 * 1024)       /* up to this a shard is read whole */
-#define SLICE_BYTES     ((uint64_t)256 * 1024 * 1024) /* of a large one, before others are let in */
+#define SLICE_BLOCKS    256u                          /* of a large one, before others are let in */
 #define LARGE_AT_ONCE   4u  /* large shards of one transfer in flight */
 #define QUEUE_LOW       32u /* items below which a transfer is fed again */
 #define QUEUE_FEED      64u /* items of one feeding */

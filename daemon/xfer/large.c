@@ -165,6 +165,7 @@ static int choose_engine(struct lane *lane, struct transfer *transfer, struct it
 static int copy_slices(struct lane *lane, struct transfer *transfer, struct item *item,
 		       struct larder_error *err)
 {
+	const uint64_t slice = (uint64_t)SLICE_BLOCKS * lane->memory.block;
 	struct engine_copy *copy = &item->copy;
 	struct engine *engine;
 	int rc = choose_engine(lane, transfer, item, &engine, err);
@@ -173,7 +174,7 @@ static int copy_slices(struct lane *lane, struct transfer *transfer, struct item
 		return rc;
 	while (copy->offset < copy->size) {
 		uint64_t left = copy->size - copy->offset;
-		uint64_t until = copy->offset + (left < SLICE_BYTES ? left : SLICE_BYTES);
+		uint64_t until = copy->offset + (left < slice ? left : slice);
 
 		rc = engine->ops->copy(engine, copy, until, err);
 		if (rc) {
