@@ -23,14 +23,33 @@ void manifest_rules_init(struct manifest_rules *rules)
 	rules->last[0] = '\0';
 }
 
+/* How many bytes a and b begin with alike, up to `max`: eight at a time, then one. */
+static size_t common_prefix(const char *a, const char *b, size_t max)
+{
+	size_t n = 0;
+
+	for (; n + 8 <= max; n += 8) {
+		uint64_t x, y;
+
+		memcpy(&x, a + n, sizeof(x));
+		memcpy(&y, b + n, sizeof(y));
+		if (x != y)
+			break;
+	}
+	while (n < max && a[n] == b[n])
+		n++;
+	return n;
+}
+
 /*
- * A directory's files stand together, '/' being before every other byte: so if anything lies below
- * the path before, it is this one.
+ * `same`: bytes that this path and the one before begin with alike. A directory's files stand
+ * together, '/' being before every other byte: so if anything lies below the path before, it is
+ * this one.
  */
-static int check_order(const struct manifest_rules *rules, const struct shard *shard,
+static int check_order(const struct manifest_rules *rules, const struct shard *shard, size_t same,
 		       struct larder_error *err)
 {
-	int order = larder_path_compare(rules->last, shard->path);
+	int order = larder_path_compare(rules->last + same, shard->path + same);
 
 	if (!rules->shards)
 		return 0;
@@ -38,9 +57,7 @@ static int check_order(const struct manifest_rules *rules, const struct shard *s
 		return fault(err, shard, "is there twice");
 	if (order > 0)
 		return fault(err, shard, "is not in order; it belongs further up");
-	/* strncmp first: where it says equal, the path is at least that long */
-	if (strncmp(shard->path, rules->last, rules->last_len) == 0 &&
-	    shard->path[rules->last_len] == '/')
+	if (same == rules->last_len && shard->path[same] == '/')
 		return fault(err, shard,
 			     "lies below what the line before calls a file, a symlink "
 			     "or an empty directory");
@@ -86,15 +103,18 @@ int manifest_rules_take(struct manifest_rules *rules, const struct shard *shard,
 			struct larder_error *err)
 {
 	uint64_t bytes = shard->type == SHARD_FILE ? shard->size : 0;
+	size_t len = strlen(shard->path);
+	size_t same = common_prefix(rules->last, shard->path,
+				    len < rules->last_len ? len : rules->last_len);
 
-	if (check_values(shard, err) || check_order(rules, shard, err))
+	if (check_values(shard, err) || check_order(rules, shard, same, err))
 		return -EINVAL;
 	/* Sums stay below 2^63 too: they become off_t and SQLite integers. */
 	if (__builtin_add_overflow(rules->bytes, bytes, &bytes) || bytes > INT64_MAX)
 		return fault(err, shard, "takes the sum of sizes over 2^63");
 	rules->bytes = bytes;
 	rules->shards++;
-	rules->last_len = strlen(shard->path);
-	memcpy(rules->last, shard->path, rules->last_len + 1);
+	rules->last_len = len;
+	memcpy(rules->last + same, shard->path + same, len - same + 1);
 	return 0;
 }
