@@ -40,10 +40,8 @@ static bool is_transport(int rc)
 	case ECONNRESET:
 	case EPIPE:
 	case EPROTO:
-	case EPROTONOSUPPORT:
-		return true;
-	default:
-		return false;
+	case EPROTONOSUPPORT: return true;
+	default: return false;
 	}
 }
 
@@ -53,10 +51,11 @@ void ask_fini(struct ask *ask)
 	ask->client = NULL;
 }
 
-int ask_call(struct ask *ask, unsigned int type, const void *msg, int patience_ms,
-	     larder_row_fn fn, void *arg, bool *unreachable, struct larder_error *err)
+int ask_call(struct ask *ask, unsigned int type, const void *msg, int patience_ms, larder_row_fn fn,
+	     void *arg, bool *unreachable, struct larder_error *err)
 {
-	int rc;
+	int64_t until_ms = ask_mono_ms() + ask->timeout_ms;
+	int left_ms, rc;
 
 	*unreachable = true;
 	if (!ask->client) {
@@ -66,8 +65,9 @@ int ask_call(struct ask *ask, unsigned int type, const void *msg, int patience_m
 			return rc;
 		}
 	}
-	rc = larder_client_call(ask->client, type, msg, ask->timeout_ms + patience_ms, fn, arg, NULL,
-				err);
+	left_ms = (int)(until_ms - ask_mono_ms());
+	rc = larder_client_call(ask->client, type, msg, (left_ms > 1 ? left_ms : 1) + patience_ms,
+				fn, arg, NULL, err);
 	*unreachable = is_transport(rc);
 	if (*unreachable)
 		ask_fini(ask);

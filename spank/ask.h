@@ -22,12 +22,13 @@ int ask_init(struct ask *ask, const struct settings *settings, const char *node,
 	     struct larder_error *err);
 /*
  * One question; connects when need be. 0 or -errno; after a failure of the way the next call
- * connects anew. *unreachable tells a daemon that could not be asked (absent, hung, of another version) from one
- * that refused. Takes at most patience_ms + 2 * timeout_ms; patience_ms is how long the daemon may
- * think before its answer.
+ * connects anew. *unreachable tells a daemon that could not be asked (absent, hung, of another
+ * version) from one that refused. Connecting and the first row take at most timeout_ms +
+ * patience_ms together, each further row no longer than that; patience_ms is how long the daemon
+ * may think.
  */
-int ask_call(struct ask *ask, unsigned int type, const void *msg, int patience_ms,
-	     larder_row_fn fn, void *arg, bool *unreachable, struct larder_error *err);
+int ask_call(struct ask *ask, unsigned int type, const void *msg, int patience_ms, larder_row_fn fn,
+	     void *arg, bool *unreachable, struct larder_error *err);
 void ask_fini(struct ask *ask);
 
 int64_t ask_mono_ms(void);

@@ -177,8 +177,8 @@ static void find_origins(struct job *job)
 
 	if (job->marker.on_fail != LARDER_ON_FAIL_BYPASS)
 		return;
-	if (origin_find(job->settings->catalog, &job->request.specs, &job->fixed, job->uid, job->gid,
-			job->settings->timeout_ms, &job->marker, &err))
+	if (origin_find(job->settings->catalog, &job->request.specs, &job->fixed, job->uid,
+			job->gid, job->settings->timeout_ms, &job->marker, &err))
 		report_quietly("job %" PRIu32 ": %s", job->id, err.text);
 	write_marker(job);
 }
@@ -266,7 +266,8 @@ static void release(const struct job *job)
 		rc = ask_call(&ask, LARDER_MSG_RELEASE, &msg, 0, NULL, NULL, &unreachable, &err);
 	ask_fini(&ask);
 	if (rc)
-		report("job %" PRIu32 ": not released: %s; larderd will find out", job->id, err.text);
+		report("job %" PRIu32 ": not released: %s; larderd will find out", job->id,
+		       err.text);
 	rc = marker_remove(job->dir, job->id, job->run, &err);
 	if (rc)
 		report("job %" PRIu32 ": %s", job->id, err.text);

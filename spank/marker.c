@@ -17,7 +17,7 @@
 #include "larder/cleanup.h"
 #include "larder/wire.h"
 
-#define MAGIC      "larder-job 1"
+#define MAGIC	   "larder-job 1"
 #define MARKER_MAX (512 * 1024) /* bytes: 32 origins of 4 KiB, 32 specs, one sentence */
 
 /* Nobody but this process's user (root) may have been able to put names there. */
@@ -61,8 +61,8 @@ static void print(FILE *f, const struct marker *m)
 		fprintf(f, "origin %s %s %s %s\n", m->origins[i].name, m->origins[i].version,
 			m->origins[i].digest[0] ? m->origins[i].digest : "-", m->origins[i].path);
 	if (m->error[0])
-		fprintf(f, "%s %.*s\n", m->final ? "final" : "error",
-			(int)strcspn(m->error, "\n"), m->error);
+		fprintf(f, "%s %.*s\n", m->final ? "final" : "error", (int)strcspn(m->error, "\n"),
+			m->error);
 	fputs("end\n", f);
 }
 

@@ -119,7 +119,8 @@ int view_mount(struct view *view, struct larder_error *err)
 		rc = cover_root(view, &root, err);
 	for (size_t i = 0; i < view->n_trees && !rc; i++)
 		rc = attach(view, &view->trees[i], root, err);
-	if (!rc && mount(NULL, view->root, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | ROOT_FLAGS, NULL))
+	if (!rc &&
+	    mount(NULL, view->root, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | ROOT_FLAGS, NULL))
 		rc = larder_error_set(err, errno, "make %s read-only: %s", view->root,
 				      strerror(errno));
 	return rc;

@@ -140,9 +140,10 @@ static const struct option {
 			 parse_mode},
 	[OPTION_WAIT] = {"dataset-wait", "all|none|TIME",
 			 "[dataset] how long the job may be held back for staging", parse_wait},
-	[OPTION_ON_FAIL] = {"dataset-on-fail", "fail|bypass",
-			    "[dataset] when a dataset cannot be had: fail the job, or read the origin",
-			    parse_on_fail},
+	[OPTION_ON_FAIL] =
+		{"dataset-on-fail", "fail|bypass",
+		 "[dataset] when a dataset cannot be had: fail the job, or read the origin",
+		 parse_on_fail},
 	[OPTION_DISTRIBUTE] = {"dataset-distribute", "replicate",
 			       "[dataset] replicate: each node gets the whole dataset",
 			       parse_distribute},

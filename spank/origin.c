@@ -58,8 +58,8 @@ static void find_one(const struct search *s, const struct larder_spec *spec, FIL
 	}
 	path = first_path(&entry.head);
 	if (path)
-		fprintf(out, "%s %s %s %s\n", entry.head.name, entry.head.version, entry.head.digest,
-			path);
+		fprintf(out, "%s %s %s %s\n", entry.head.name, entry.head.version,
+			entry.head.digest, path);
 	else
 		fprintf(out, "! %s has no origin that is a path of a file system\n", spec->name);
 	larder_catalog_entry_fini(&entry);
@@ -118,7 +118,8 @@ static int take_answer(char *text, struct marker *marker, struct larder_error *e
 		if (line[0] == '!')
 			rc = larder_error_set(err, ENOENT, "%s", line + 2);
 		else if (marker_origin_parse(line, marker))
-			rc = larder_error_set(err, EINVAL, "an origin in the catalog cannot be used");
+			rc = larder_error_set(err, EINVAL,
+					      "an origin in the catalog cannot be used");
 	}
 	return rc;
 }
@@ -137,15 +138,15 @@ static int ask_child(const struct search *s, int timeout_ms, struct marker *mark
 	if (pid == 0)
 		child(s, ends[1]);
 	close(ends[1]);
-	rc = pid < 0 ? -errno
-		     : read_until(ends[0], text, ANSWER_MAX, ask_mono_ms() + timeout_ms);
+	rc = pid < 0 ? -errno : read_until(ends[0], text, ANSWER_MAX, ask_mono_ms() + timeout_ms);
 	close(ends[0]);
 	if (pid > 0) {
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, rc ? WNOHANG : 0);
 	}
 	if (rc)
-		return larder_error_set(err, rc, "the catalog %s could not be read within %d ms: %s",
+		return larder_error_set(err, rc,
+					"the catalog %s could not be read within %d ms: %s",
 					s->catalog, timeout_ms, strerror(-rc));
 	return take_answer(text, marker, err);
 }

@@ -31,11 +31,11 @@ enum option_id {
 /* All that must live between two hooks of one process; SPANK hands no pointer through. */
 struct plugin {
 	struct spank_option options[OPTION_COUNT]; /* SPANK keeps pointers into it */
-	char *values[OPTION_COUNT];                /* as typed, unchecked when remote; NULL: not typed */
-	bool exported[OPTION_COUNT];               /* submission: came with the user's environment */
-	unsigned int components;                   /* submission: components checked so far */
-	bool step_typed;                           /* remote: srun says --dataset was typed for a step */
-	char *line;                                /* for the user, printed once stderr is the task's */
+	char *values[OPTION_COUNT];  /* as typed, unchecked when remote; NULL: not typed */
+	bool exported[OPTION_COUNT]; /* submission: came with the user's environment */
+	unsigned int components;     /* submission: components checked so far */
+	bool step_typed;	     /* remote: srun says --dataset was typed for a step */
+	char *line;		     /* for the user, printed once stderr is the task's */
 };
 
 /* What a job asks for, checked. */

@@ -15,13 +15,13 @@
 #include "larder/text.h"
 #include "larder/wire.h"
 
-#define DEFAULT_SOCKET  "/run/larder/larderd.sock"
+#define DEFAULT_SOCKET	"/run/larder/larderd.sock"
 #define DEFAULT_CATALOG "/etc/larder/catalog"
-#define TIMEOUT_MS      3000
-#define TIMEOUT_LEAST   100
-#define TIMEOUT_MOST    30000 /* a hook in slurmstepd cannot be cancelled */
-#define WAIT_MAX_MS     (10 * 60 * INT64_C(1000))
-#define WAIT_MOST       (24 * 3600 * INT64_C(1000))
+#define TIMEOUT_MS	3000
+#define TIMEOUT_LEAST	100
+#define TIMEOUT_MOST	30000 /* a hook in slurmstepd cannot be cancelled */
+#define WAIT_MAX_MS	(10 * 60 * INT64_C(1000))
+#define WAIT_MOST	(24 * 3600 * INT64_C(1000))
 
 static int take_path(const char *value, char out[PATH_MAX], struct larder_error *err)
 {
@@ -89,8 +89,8 @@ static const struct setting {
 	const char *key;
 	int (*take)(struct settings *settings, const char *value, struct larder_error *err);
 } table[] = {
-	{"socket", take_socket},     {"catalog", take_catalog},   {"run_dir", take_run_dir},
-	{"timeout", take_timeout},   {"wait_max", take_wait_max}, {"on_fail", take_on_fail},
+	{"socket", take_socket},   {"catalog", take_catalog},	{"run_dir", take_run_dir},
+	{"timeout", take_timeout}, {"wait_max", take_wait_max}, {"on_fail", take_on_fail},
 };
 
 static int take(struct settings *settings, const char *arg, struct larder_error *err)
@@ -121,8 +121,8 @@ void settings_parse(struct settings *settings, int argc, char **argv,
 
 		if (!argv[i] || !take(settings, argv[i], &err) || !tell)
 			continue;
-		snprintf(sentence, sizeof(sentence), "plugstack.conf: argument \"%.128s\" is ignored: %s",
-			 argv[i], err.text);
+		snprintf(sentence, sizeof(sentence),
+			 "plugstack.conf: argument \"%.128s\" is ignored: %s", argv[i], err.text);
 		tell(sentence);
 	}
 }
@@ -130,7 +130,8 @@ void settings_parse(struct settings *settings, int argc, char **argv,
 /* It becomes part of a path that root opens. */
 static bool is_node_name(const char *name)
 {
-	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+	static const char allowed[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
 
 	return name && *name && *name != '.' && strlen(name) < SETTINGS_NODE_MAX &&
 	       name[strspn(name, allowed)] == '\0';

@@ -16,9 +16,9 @@ struct settings {
 	char socket[PATH_MAX]; /* may hold %n */
 	char catalog[PATH_MAX];
 	char run_dir[PATH_MAX]; /* may hold %n; "": the socket's directory */
-	int timeout_ms;         /* one exchange with the daemon */
-	int64_t wait_max_ms;    /* the prolog's wait, whatever the daemon says */
-	uint32_t on_fail;       /* LARDER_ON_FAIL_FAIL or _BYPASS: when the daemon cannot be asked */
+	int timeout_ms;		/* one exchange with the daemon */
+	int64_t wait_max_ms;	/* the prolog's wait, whatever the daemon says */
+	uint32_t on_fail; /* LARDER_ON_FAIL_FAIL or _BYPASS: when the daemon cannot be asked */
 };
 
 /* Calls tell (may be NULL) with a sentence for each argument it does not take. */

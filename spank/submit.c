@@ -25,7 +25,7 @@ static void drop(const char *variable, void *arg)
 /* The parent job's DATASET_… would name paths that the child job does not have. */
 static void drop_dataset_variables(void)
 {
-	static const char *const parts[] = {"DIR",   "VERSION",  "DIGEST",
+	static const char *const parts[] = {"DIR",   "VERSION",	 "DIGEST",
 					    "STATE", "COVERAGE", "MANIFEST"};
 	struct larder_spec_list list = {0};
 	const char *specs = getenv("DATASET_SPECS");
@@ -88,7 +88,8 @@ void submit_option(const struct plugin *plugin, unsigned int id)
 	unsetenv(name);
 }
 
-/* A step of a job that is there already: no prolog comes, the node compares with the job's leases. */
+/* A step of a job that is there already: no prolog comes, the node compares with the job's leases.
+ */
 static int check_step(const struct plugin *plugin)
 {
 	for (int i = 0; i < OPTION_COUNT; i++) {
@@ -171,12 +172,12 @@ static int fix(spank_t sp, const struct settings *settings, const struct request
 	if (rc || !text[0])
 		return rc;
 	if (spank_job_control_setenv(sp, VARIABLE_FIXED, text, 1) != ESPANK_SUCCESS)
-		report_quietly("Slurm did not take the digests; the nodes will resolve the versions");
+		report_quietly(
+			"Slurm did not take the digests; the nodes will resolve the versions");
 	return 0;
 }
 
-int submit_check(spank_t sp, struct plugin *plugin, const struct settings *settings,
-		 bool allocator)
+int submit_check(spank_t sp, struct plugin *plugin, const struct settings *settings, bool allocator)
 {
 	struct larder_error err = {0};
 	struct request request = {0};

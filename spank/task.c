@@ -23,7 +23,7 @@
 /* Slurm's step ids that are no numbers of steps, as slurm.h of 22.05 to 26.05 has them. */
 #define STEP_NORMAL_MOST 0xfffffff0u
 #define STEP_INTERACTIVE 0xfffffffau
-#define STEP_BATCH       0xfffffffbu
+#define STEP_BATCH	 0xfffffffbu
 
 struct task {
 	const struct settings *settings;
@@ -32,7 +32,7 @@ struct task {
 	uint32_t job_id, step_id, node_id, global_id;
 	int local_id;
 	uid_t uid;
-	bool marked;     /* there is a marker */
+	bool marked; /* there is a marker */
 	struct marker marker;
 	char *step_specs; /* canonical; NULL: the job's */
 };
@@ -172,8 +172,8 @@ static int add_origin(struct view *view, const struct marker_origin *origin)
 	const struct {
 		const char *part, *value;
 	} parts[] = {
-		{"DIR", origin->path},  {"VERSION", origin->version}, {"STATE", "bypass"},
-		{"COVERAGE", "0"},      {"DIGEST", origin->digest}, /* a user's own has none */
+		{"DIR", origin->path}, {"VERSION", origin->version}, {"STATE", "bypass"},
+		{"COVERAGE", "0"},     {"DIGEST", origin->digest}, /* a user's own has none */
 	};
 	char name[LARDER_NAME_MAX + 1], key[LARDER_NAME_MAX + 32];
 
@@ -200,13 +200,15 @@ static int bypass(const struct task *task, struct view *view, struct larder_erro
 
 	larder_spec_list_fini(&specs);
 	if (!all)
-		return larder_error_prefix(why, "no origin is known that the job could use instead");
+		return larder_error_prefix(why,
+					   "no origin is known that the job could use instead");
 	view_fini(view);
 	rc = view_add_variable(view, "DATASET_SPECS", marker->specs);
 	for (size_t i = 0; i < marker->n_origins && !rc; i++) {
 		const struct marker_origin *o = &marker->origins[i];
 
-		snprintf(line, sizeof(line), "%s:%s read from its origin %.200s, not from the cache: %s", o->name,
+		snprintf(line, sizeof(line),
+			 "%s:%s read from its origin %.200s, not from the cache: %s", o->name,
 			 o->version, o->path, why->text);
 		rc = add_origin(view, o);
 		if (!rc)
@@ -231,7 +233,8 @@ static int gather(const struct task *task, struct view *view, struct larder_erro
 	return bypass(task, view, err);
 }
 
-/* Once for each job: by the batch script, or by the first task of salloc's and srun's first step. */
+/* Once for each job: by the batch script, or by the first task of salloc's and srun's first step.
+ */
 static bool is_first_of_job(spank_t sp, const struct task *task)
 {
 	char said[16] = "", mine[16];
@@ -295,7 +298,8 @@ int task_begin(spank_t sp, struct plugin *plugin, const struct settings *setting
 	if (!rc)
 		rc = wants_data(sp, &task, &err);
 	if (rc > 0) {
-		rc = view ? gather(&task, view, &err) : larder_error_set(&err, ENOMEM, "out of memory");
+		rc = view ? gather(&task, view, &err)
+			  : larder_error_set(&err, ENOMEM, "out of memory");
 		if (!rc)
 			rc = give(sp, view, &err);
 		if (!rc)

@@ -5,9 +5,9 @@
 #ifndef SPANK_VARIABLES_H
 #define SPANK_VARIABLES_H
 
-/* Job control variable: SPANK_… in the prolog, SLURM_SPANK_… in the job. Catalog specs with digest. */
+/* Job control: SPANK_LARDER_FIXED in the prolog, SLURM_SPANK_… in the job. Specs with digest. */
 #define VARIABLE_FIXED "LARDER_FIXED"
-/* srun to its own step's slurmstepd: --dataset was typed for this step. SLURM_… passes --export=NONE. */
+/* From srun to its own step: --dataset was typed for it. SLURM_… passes --export=NONE. */
 #define VARIABLE_STEP "SLURM_SPANK_LARDER_STEP"
 /* In the job: its id, once its line has been printed. */
 #define VARIABLE_SAID "SLURM_SPANK_LARDER_SAID"

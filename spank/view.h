@@ -12,12 +12,12 @@
 #include "larder/spec.h"
 
 #define VIEW_VARIABLES_MAX (LARDER_SPECS_MAX * 8)
-#define VIEW_LINES_MAX     (LARDER_SPECS_MAX + 1)
+#define VIEW_LINES_MAX	   (LARDER_SPECS_MAX + 1)
 
 struct view_tree {
 	char *name, *version; /* owned */
-	char *path;           /* to be bound when fd is -1; owned */
-	int fd;               /* a detached mount; owned */
+	char *path;	      /* to be bound when fd is -1; owned */
+	int fd;		      /* a detached mount; owned */
 };
 
 struct view_variable {

@@ -9,16 +9,16 @@
 #include <sys/types.h>
 
 enum fake_answer {
-	FAKE_READY,       /* ACQUIRE and AWAIT: ready; ATTACH: one variable and one line */
-	FAKE_FAILED,      /* ACQUIRE: failed, "it does not fit" */
-	FAKE_PENDING,     /* ACQUIRE: pending; the third AWAIT: ready */
-	FAKE_FOREVER,     /* always pending */
-	FAKE_DROP,        /* closes the connection on the first AWAIT, ready after that */
-	FAKE_REFUSE,      /* ERROR for everything, "refused by the test" */
-	FAKE_HANG,        /* takes connections and requests, answers nothing */
-	FAKE_BAD_ROWS,    /* ATTACH: a variable that a task must not be given */
-	FAKE_BAD_VIEW,    /* ATTACH: a view whose name leaves the root */
-	FAKE_PATH_VIEW,   /* ATTACH: a view to be bound by path, of the directory given as tree */
+	FAKE_READY,	/* ACQUIRE and AWAIT: ready; ATTACH: one variable and one line */
+	FAKE_FAILED,	/* ACQUIRE: failed, "it does not fit" */
+	FAKE_PENDING,	/* ACQUIRE: pending; the third AWAIT: ready */
+	FAKE_FOREVER,	/* always pending */
+	FAKE_DROP,	/* closes the connection on the first AWAIT, ready after that */
+	FAKE_REFUSE,	/* ERROR for everything, "refused by the test" */
+	FAKE_HANG,	/* takes connections and requests, answers nothing */
+	FAKE_BAD_ROWS,	/* ATTACH: a variable that a task must not be given */
+	FAKE_BAD_VIEW,	/* ATTACH: a view whose name leaves the root */
+	FAKE_PATH_VIEW, /* ATTACH: a view to be bound by path, of the directory given as tree */
 };
 
 struct fake_larderd {

@@ -1,4 +1,5 @@
-/* A node for tests of prolog, epilog and tasks: directory, socket, plugin arguments, Slurm's host. */
+/* A node for tests of prolog, epilog and tasks: directory, socket, plugin arguments, Slurm's host.
+ */
 #ifndef UNIT_SPANK_NODE_H
 #define UNIT_SPANK_NODE_H
 

@@ -18,7 +18,7 @@
 #include "spank_node.h"
 
 #define HOOK_OK 200
-#define DIGEST  "0123456789abcdef0123456789abcdef"
+#define DIGEST	"0123456789abcdef0123456789abcdef"
 
 static int setup(void **state)
 {
@@ -106,7 +106,8 @@ static void test_the_request_goes_to_the_daemon_as_it_was_typed(void **state)
 	run(node, slurm_spank_job_prolog);
 	snprintf(expected, sizeof(expected),
 		 "ACQUIRE job=42 run=2 uid=%u specs=sets,other:v2/part fixed=sets:v1@" DIGEST
-		 " mode=1 wait=90000 on_fail=2\n", geteuid());
+		 " mode=1 wait=90000 on_fail=2\n",
+		 geteuid());
 	assert_string_equal(fake.record->log, expected);
 	assert_marker_has(node, "run 2\n");
 	assert_marker_lacks(node, "error");

@@ -125,11 +125,18 @@ static void test_a_link_is_not_followed(void **state)
 static void test_a_damaged_marker_is_refused_and_can_be_removed(void **state)
 {
 	static const char *const bad[] = {
-		"", "larder-job 2\nend\n", "larder-job 1\n", "larder-job 1\nrun 0\n",
-		"larder-job 1\nrun -1\nend\n", "larder-job 1\nrun 4294967296\nend\n",
-		"larder-job 1\nwhat ever\nend\n", "larder-job 1\nrun\nend\n",
-		"larder-job 1\norigin a 1 - relative\nend\n", "larder-job 1\norigin a 1\nend\n",
-		"larder-job 1\norigin ../a 1 - /x\nend\n", "larder-job 1\norigin a . - /x\nend\n",
+		"",
+		"larder-job 2\nend\n",
+		"larder-job 1\n",
+		"larder-job 1\nrun 0\n",
+		"larder-job 1\nrun -1\nend\n",
+		"larder-job 1\nrun 4294967296\nend\n",
+		"larder-job 1\nwhat ever\nend\n",
+		"larder-job 1\nrun\nend\n",
+		"larder-job 1\norigin a 1 - relative\nend\n",
+		"larder-job 1\norigin a 1\nend\n",
+		"larder-job 1\norigin ../a 1 - /x\nend\n",
+		"larder-job 1\norigin a . - /x\nend\n",
 		"larder-job 1\norigin a 1 xyz /x\nend\n",
 	};
 
@@ -161,13 +168,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_a_later_run_replaces_it_and_is_not_removed_by_an_earlier_one, setup,
 			teardown),
-		cmocka_unit_test_setup_teardown(
-			test_no_marker_is_enoent_also_without_the_directory, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_marker_is_enoent_also_without_the_directory,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_others_can_write_is_not_believed, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_a_link_is_not_followed, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			test_a_damaged_marker_is_refused_and_can_be_removed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_damaged_marker_is_refused_and_can_be_removed,
+						setup, teardown),
 		cmocka_unit_test(test_an_origin_that_would_break_a_line_is_refused),
 	};
 

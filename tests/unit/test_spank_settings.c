@@ -61,9 +61,20 @@ static void test_each_argument_is_taken(void **state)
 static void test_a_bad_argument_is_told_and_ignored(void **state)
 {
 	static const char *const bad[] = {
-		"socket=relative", "catalog=", "timeout=never", "timeout=0", "timeout=31s",
-		"timeout=99ms", "wait_max=25h", "on_fail=retry", "colour=red", "socket", "",
-		"socke=/x", "sockets=/x", "timeout",
+		"socket=relative",
+		"catalog=",
+		"timeout=never",
+		"timeout=0",
+		"timeout=31s",
+		"timeout=99ms",
+		"wait_max=25h",
+		"on_fail=retry",
+		"colour=red",
+		"socket",
+		"",
+		"socke=/x",
+		"sockets=/x",
+		"timeout",
 	};
 
 	(void)state;

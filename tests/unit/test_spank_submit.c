@@ -16,7 +16,7 @@
 #include "scratch.h"
 #include "spank_host.h"
 
-#define DIGEST    "0123456789abcdef0123456789abcdef"
+#define DIGEST	  "0123456789abcdef0123456789abcdef"
 #define OPTION(x) "SLURM_SPANK__SLURM_SPANK_OPTION_larder_" x
 
 struct stage {
@@ -50,8 +50,9 @@ static int setup(void **state)
 	snprintf(s->catalog, sizeof(s->catalog), "catalog=%s/catalog", s->dir);
 	s->argv[0] = s->catalog;
 	put_manifest(s, "imagenet", "v3");
-	assert_int_equal(symlink("v3.manifest",
-				 scratch_path(s->dir, "catalog/imagenet/latest.manifest")), 0);
+	assert_int_equal(
+		symlink("v3.manifest", scratch_path(s->dir, "catalog/imagenet/latest.manifest")),
+		0);
 	unsetenv("SLURM_JOB_ID");
 	*state = s;
 	return 0;
@@ -118,13 +119,26 @@ static void test_a_catalog_that_is_not_here_leaves_it_to_the_nodes(void **state)
 static void test_a_bad_value_stops_the_submission_with_a_sentence(void **state)
 {
 	static const char *const bad[][2] = {
-		{"dataset", ""},           {"dataset", "a,"},          {"dataset", "a,a"},
-		{"dataset", "A"},          {"dataset", "none,a"},      {"dataset", "a\nb"},
-		{"dataset", "a:../x"},     {"dataset", "a=x/y"},       {"dataset", "a=s3://b/c"},
-		{"dataset", "a=https://h"}, {"dataset", "a-b,a_b"},    {"dataset-mode", "lazy"},
-		{"dataset-mode", "fast"},  {"dataset-mode", ""},       {"dataset-wait", "soon"},
-		{"dataset-wait", "-1"},    {"dataset-on-fail", "die"}, {"dataset-distribute", "shard"},
-		{"dataset-placement", "prefer"}, {"dataset-placement", "require"},
+		{"dataset", ""},
+		{"dataset", "a,"},
+		{"dataset", "a,a"},
+		{"dataset", "A"},
+		{"dataset", "none,a"},
+		{"dataset", "a\nb"},
+		{"dataset", "a:../x"},
+		{"dataset", "a=x/y"},
+		{"dataset", "a=s3://b/c"},
+		{"dataset", "a=https://h"},
+		{"dataset", "a-b,a_b"},
+		{"dataset-mode", "lazy"},
+		{"dataset-mode", "fast"},
+		{"dataset-mode", ""},
+		{"dataset-wait", "soon"},
+		{"dataset-wait", "-1"},
+		{"dataset-on-fail", "die"},
+		{"dataset-distribute", "shard"},
+		{"dataset-placement", "prefer"},
+		{"dataset-placement", "require"},
 	};
 	struct stage *s = *state;
 
@@ -151,10 +165,16 @@ static void test_what_comes_later_is_refused_in_so_many_words(void **state)
 static void test_good_values_are_taken(void **state)
 {
 	static const char *const good[][2] = {
-		{"dataset", "none"},      {"dataset-mode", "auto"}, {"dataset-mode", "bypass"},
-		{"dataset-wait", "all"},  {"dataset-wait", "none"}, {"dataset-wait", "90"},
-		{"dataset-wait", "5m"},   {"dataset-on-fail", "bypass"},
-		{"dataset-distribute", "replicate"}, {"dataset-placement", "off"},
+		{"dataset", "none"},
+		{"dataset-mode", "auto"},
+		{"dataset-mode", "bypass"},
+		{"dataset-wait", "all"},
+		{"dataset-wait", "none"},
+		{"dataset-wait", "90"},
+		{"dataset-wait", "5m"},
+		{"dataset-on-fail", "bypass"},
+		{"dataset-distribute", "replicate"},
+		{"dataset-placement", "off"},
 	};
 	struct stage *s = *state;
 

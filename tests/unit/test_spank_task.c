@@ -20,10 +20,10 @@
 #include "scratch.h"
 #include "spank_node.h"
 
-#define HOOK_OK    200
+#define HOOK_OK	   200
 #define STEP_BATCH 0xfffffffbu
-#define OPTION     "SLURM_SPANK__SLURM_SPANK_OPTION_larder_dataset"
-#define PLAIN      "larder-job 1\nrun 0\non_fail fail\nspecs sets\nend\n"
+#define OPTION	   "SLURM_SPANK__SLURM_SPANK_OPTION_larder_dataset"
+#define PLAIN	   "larder-job 1\nrun 0\non_fail fail\nspecs sets\nend\n"
 
 static int setup(void **state)
 {
@@ -44,8 +44,7 @@ static int step(spank_t sp, int argc, char **argv)
 {
 	sp->n_options = 0;
 	if (slurm_spank_init(sp, argc, argv) || (typed && host_type(sp, "dataset", typed)) ||
-	    (typed && host_type(sp, "dataset", typed)) ||
-	    slurm_spank_init_post_opt(sp, argc, argv))
+	    (typed && host_type(sp, "dataset", typed)) || slurm_spank_init_post_opt(sp, argc, argv))
 		return -1;
 	if (slurm_spank_task_init_privileged(sp, argc, argv))
 		return -1;
@@ -235,7 +234,8 @@ static void test_without_a_daemon_bypass_uses_the_origin(void **state)
 	assert_string_equal(host_get(node->host->job_env, "DATASET_SETS_STATE"), "bypass");
 	assert_string_equal(host_get(node->host->job_env, "DATASET_SETS_VERSION"), "v1");
 	assert_string_equal(host_get(node->host->job_env, "DATASET_SPECS"), "sets:v1/a");
-	assert_non_null(strstr(printed(node), "larder: sets:v1 read from its origin /data/my sets"));
+	assert_non_null(
+		strstr(printed(node), "larder: sets:v1 read from its origin /data/my sets"));
 	assert_non_null(strstr(printed(node), "larderd is not running here"));
 }
 
@@ -287,7 +287,8 @@ static int look_at_view(spank_t sp, int argc, char **argv)
 		return -1;
 	if (access(scratch_path(root, "sets/v1/file"), R_OK | X_OK))
 		_exit(11);
-	if (open(scratch_path(root, "sets/v1/new"), O_CREAT | O_WRONLY, 0644) >= 0 || errno != EROFS)
+	if (open(scratch_path(root, "sets/v1/new"), O_CREAT | O_WRONLY, 0644) >= 0 ||
+	    errno != EROFS)
 		_exit(12);
 	if (mkdir(scratch_path(root, "new"), 0755) == 0 || errno != EROFS)
 		_exit(13);
