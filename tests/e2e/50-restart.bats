@@ -1,0 +1,246 @@
+#!/usr/bin/env bats
+# Any crash is survivable: what was verified stays, what a job holds stays held, and nothing lies.
+
+load lib
+
+setup() { place_setup; }
+teardown() { place_teardown; }
+
+staged_some() { [[ $(find "$T/tier/trees" -type f -path '*/data/*' 2>/dev/null | wc -l) -ge $1 ]]; }
+
+# Slow enough to be killed in the middle: many files, one thread.
+slow_conf=('transfer_threads = 1' 'transfer_memory = "1M"' 'reconcile_grace = "0"' 'reconcile_every = "1s"')
+
+@test 'kill -9 in the middle: only the rest is fetched, and every byte is right' {
+	dataset d:v1 3000 20000
+	daemon_start "${slow_conf[@]}"
+	acquire 1 d:v1 --timeout 100 >/dev/null 2>&1 3>&- & asking=$!
+	poll 20 staged_some 300
+	daemon_kill9
+	wait $asking || true
+	had=$(find "$T/tier/trees" -type f -path '*/data/*' | wc -l)
+	[[ $had -lt 3000 ]] || skip 'the transfer was over before it could be killed'
+	daemon_start
+	[[ $(tree_state d:v1) != ready ]] || equal "$(find "$(tree_data d:v1)" -type f | wc -l)" 3000
+	before=$(counter origin_bytes)
+	equal "$(acquire 2 d:v1)" ready
+	same_tree "$(origin_of d:v1)" "$(tree_data d:v1)"
+	between "$((before + 0))" 0 60000000
+	between "$(($(counter origin_bytes)))" 0 $((60000000 + 20000 * 1500))
+}
+
+@test 'kill -9 with nothing under way: the cache is as it was' {
+	dataset d:v1 20 1000
+	daemon_start
+	acquire 1 d:v1
+	daemon_kill9
+	daemon_start
+	tree_is d:v1 ready
+	leases_are 1
+	before=$(counter origin_bytes)
+	equal "$(acquire 2 d:v1)" ready
+	equal "$(counter origin_bytes)" "$before"
+}
+
+@test 'ten kills while staging: at the end everything is right' {
+	dataset d:v1 400 20000
+	for i in 1 2 3 4 5 6 7 8 9 10; do
+		daemon_start "${slow_conf[@]}"
+		acquire "$i" d:v1 --ask >/dev/null 2>&1 || true
+		sleep "0.0$((RANDOM % 9 + 1))"
+		daemon_kill9
+	done
+	daemon_start
+	equal "$(acquire 99 d:v1)" ready
+	same_tree "$(origin_of d:v1)" "$(tree_data d:v1)"
+	code 0 larder verify d:v1
+}
+
+@test 'leases outlive the daemon, and can be attached and released afterwards' {
+	dataset d:v1 3 100
+	daemon_start
+	acquire 7 d:v1
+	daemon_stop
+	daemon_start
+	leases_are 1
+	joblet attach 7 0 -- test -e "$T/view/d/v1/f00000"
+	code 1 larder evict d:v1
+	release 7
+	leases_are 0
+}
+
+@test 'a failed job'\''s sentence outlives the daemon' {
+	daemon_start
+	code 1 acquire 7 nosuch:v1
+	daemon_stop
+	daemon_start
+	code 1 joblet attach 7 0
+	contains "$output" nosuch
+}
+
+@test 'a request that was pending when the daemon died goes on when it is back' {
+	dataset d:v1 400 20000
+	daemon_start "${slow_conf[@]}"
+	acquire 7 d:v1 --ask >/dev/null 2>&1 || true
+	daemon_kill9
+	daemon_start
+	run joblet await 7 0 20000
+	[[ $output == ready* ]] || equal "$(acquire 7 d:v1)" ready
+	same_tree "$(origin_of d:v1)" "$(tree_data d:v1)"
+}
+
+@test 'another boot: all leases of the last one are gone' {
+	dataset d:v1 3 100
+	daemon_start
+	acquire 7 d:v1
+	daemon_kill9
+	echo boot-2 >"$T/boot_id"
+	daemon_start
+	leases_are 0
+	tree_is d:v1 ready
+}
+
+@test 'a job that is over by slurmctld'\''s word loses its lease within a reconcile period' {
+	dataset d:v1 3 100
+	slurm_says 7 running
+	daemon_start 'reconcile_every = "1s"' 'reconcile_grace = "0"'
+	acquire 7 d:v1
+	sleep 2.2
+	leases_are 1
+	slurm_says 7 gone
+	poll 6 leases_are 0
+	between "$(counter reconciled_leases)" 1 1
+}
+
+@test 'no answer of slurmctld keeps the lease' {
+	dataset d:v1 3 100
+	daemon_start 'reconcile_every = "1s"' 'reconcile_grace = "0"'
+	acquire 7 d:v1
+	sleep 2.5
+	leases_are 1
+}
+
+@test 'a cancelled job'\''s transfer is cancelled, what is there stays' {
+	dataset d:v1 3000 20000
+	slurm_says 7 running
+	daemon_start "${slow_conf[@]}"
+	acquire 7 d:v1 --ask || true
+	poll 20 staged_some 100
+	slurm_says 7 gone
+	poll 8 no_transfer
+	[[ $(tree_state d:v1) == partial || $(tree_state d:v1) == ready ]]
+	code 0 larder verify d:v1
+}
+
+no_transfer() { [[ $(larder status --json | jq '.transfers | length') == 0 ]]; }
+
+@test 'RELEASE of run n lets go of every run up to n, and not of a later one' {
+	dataset d:v1 3 100
+	daemon_start
+	joblet acquire 7 0 0 d:v1
+	joblet acquire 7 1 0 d:v1
+	joblet release 7 0
+	leases_are 1
+	joblet release 7 2
+	leases_are 0
+}
+
+@test 'the database is damaged: it is rebuilt from the trees' {
+	dataset d:v1 20 1000
+	dataset e:v1 20 1000
+	daemon_start
+	acquire 1 d:v1,e:v1
+	release 1
+	daemon_stop
+	rm -f "$T/state"/inventory.db-wal "$T/state"/inventory.db-shm
+	head -c 20000 /dev/urandom | dd of="$T/state/inventory.db" conv=notrunc status=none
+	daemon_start
+	poll 10 tree_is d:v1 ready
+	poll 10 tree_is e:v1 ready
+	equal "$(counter origin_bytes)" 0
+	equal "$(acquire 2 d:v1)" ready
+	equal "$(counter origin_bytes)" 0
+}
+
+@test 'the database is gone: it is rebuilt from the trees' {
+	dataset d:v1 20 1000
+	daemon_start
+	acquire 1 d:v1
+	release 1
+	daemon_stop
+	rm -rf "$T/state"/*
+	daemon_start
+	poll 10 tree_is d:v1 ready
+	equal "$(acquire 2 d:v1)" ready
+	equal "$(counter origin_bytes)" 0
+}
+
+@test 'a tree with gaps is not READY after a rebuild, and its gaps are filled' {
+	dataset d:v1 20 1000
+	daemon_start
+	acquire 1 d:v1
+	release 1
+	daemon_stop
+	chattr -i "$(tree_data d:v1)" 2>/dev/null || true
+	rm -f "$(tree_data d:v1)/f00005"
+	rm -rf "$T/state"/*
+	daemon_start
+	equal "$(acquire 2 d:v1)" ready
+	same_tree "$(origin_of d:v1)" "$(tree_data d:v1)"
+	between "$(counter origin_bytes)" 1000 20000
+}
+
+@test 'the tier lost a tree behind our back: the next job has it staged again' {
+	dataset d:v1 5 1000
+	daemon_start
+	acquire 1 d:v1
+	release 1
+	rm -rf "$T"/tier/trees/*/d
+	equal "$(acquire 2 d:v1)" ready
+	same_tree "$(origin_of d:v1)" "$(tree_data d:v1)"
+}
+
+@test 'another tier at the same path is noticed' {
+	dataset d:v1 5 1000
+	daemon_start
+	acquire 1 d:v1
+	release 1
+	daemon_stop
+	mv "$T/tier" "$T/old-tier" && mkdir "$T/tier"
+	daemon_start
+	[[ $(tree_state d:v1) != ready ]]
+	equal "$(acquire 2 d:v1)" ready
+	same_tree "$(origin_of d:v1)" "$(tree_data d:v1)"
+}
+
+@test 'trash of a daemon that died is emptied by the next' {
+	dataset d:v1 200 1000
+	daemon_start 'trash_files_per_s = 20'
+	acquire 1 d:v1
+	release 1
+	larder evict -q d:v1
+	daemon_kill9
+	! trash_empty
+	daemon_conf
+	daemon_start
+	poll 10 trash_empty
+}
+
+@test 'a second daemon on the same state does not start' {
+	daemon_start
+	sed "s#$T/larderd.sock#$T/other.sock#" "$T/larder.conf" >"$T/other.conf"
+	run timeout 5 "$LARDERD" -c "$T/other.conf"
+	[[ $status -ne 0 && $status -ne 124 ]]
+	daemon_alive
+}
+
+@test 'SIGTERM ends it in good order while it stages' {
+	dataset d:v1 3000 20000
+	daemon_start "${slow_conf[@]}"
+	acquire 1 d:v1 --ask >/dev/null 2>&1 || true
+	poll 20 staged_some 50
+	daemon_stop
+	daemon_start
+	equal "$(acquire 2 d:v1)" ready
+	same_tree "$(origin_of d:v1)" "$(tree_data d:v1)"
+}

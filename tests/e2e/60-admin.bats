@@ -1,0 +1,260 @@
+#!/usr/bin/env bats
+# What people do: pins, eviction, verification, repair, draining, reloading; who may what; exit codes.
+
+load lib
+
+setup()
+{
+	place_setup
+	cp "$BUILD/larder" "$BUILD/tests/joblet" "$T/" 2>/dev/null || true
+}
+teardown() { place_teardown; }
+
+here()
+{
+	dataset "$@"
+	acquire 1 "$1" >/dev/null
+	release 1
+}
+
+@test 'evict: gone at once, and the origin brings it back' {
+	daemon_start
+	here d:v1 5 1000
+	code 0 larder evict d:v1
+	contains "$output" d:v1
+	no_tree d:v1
+	code 3 larder evict d:v1
+	equal "$(acquire 2 d:v1)" ready
+}
+
+@test 'evict refuses what a job holds and says who; --force asks; --force --yes does it' {
+	daemon_start
+	dataset d:v1 3 100
+	acquire 4711 d:v1
+	code 1 larder evict d:v1
+	contains "$output" 4711
+	code 2 larder evict --force d:v1 </dev/null
+	tree_is d:v1 ready
+	code 0 larder evict --force --yes d:v1
+	no_tree d:v1
+}
+
+@test 'a pin keeps it, its end lets it go' {
+	daemon_start
+	here d:v1 3 100
+	code 0 larder pin --for 1h --reason 'paper deadline' d:v1
+	run larder show d:v1
+	contains "$output" 'paper deadline'
+	code 1 larder evict d:v1
+	contains "$output" pin
+	code 0 larder unpin d:v1
+	code 0 larder evict d:v1
+}
+
+@test 'a pin ends by itself' {
+	daemon_start
+	here d:v1 3 100
+	larder pin -q --for 1s d:v1
+	code 1 larder evict d:v1
+	poll 5 larder evict -q d:v1
+}
+
+@test 'users pin within their quota, and only let go of their own' {
+	daemon_start 'pin_quota = "1M"' 'pin_max = "2h"'
+	here small:v1 2 1000 --access public
+	here large:v1 2 1000000 --access public
+	code 0 as $USER_A "$T/larder" pin --for 1h small:v1
+	run as $USER_A "$T/larder" pin --for 1h large:v1
+	[[ $status -ne 0 ]]
+	run as $USER_A "$T/larder" pin --for 10h small:v1
+	run larder show small:v1 --json
+	between "$(jq '[.pins[].until] | max' <<<"$output")" 1 $(($(date +%s) + 7300))
+	run as $USER_B "$T/larder" unpin small:v1
+	[[ $status -ne 0 ]]
+	run as $USER_B "$T/larder" unpin --all-users small:v1
+	equal "$status" 5
+	code 1 larder evict small:v1
+	code 0 larder unpin --all-users small:v1
+	code 0 larder evict small:v1
+}
+
+@test 'verify finds a flipped byte, repair brings it again' {
+	daemon_start
+	here d:v1 10 5000
+	f=$(tree_data d:v1)/f00003
+	code 0 larder verify d:v1
+	touch -r "$f" "$T/stamp"
+	printf x | dd of="$f" bs=1 seek=100 conv=notrunc status=none
+	touch -r "$T/stamp" "$f"
+	code 1 larder verify d:v1
+	contains "$output" f00003
+	lacks "$output" f00004
+	code 0 larder repair d:v1
+	contains "$output" f00003
+	poll 10 tree_is d:v1 ready
+	same_tree "$(origin_of d:v1)" "$(tree_data d:v1)"
+	code 0 larder verify d:v1
+	between "$(counter scrub_failures)" 1 2
+}
+
+@test 'verify finds a file that is gone, and one that is too long' {
+	daemon_start
+	here d:v1 10 5000
+	rm -f "$(tree_data d:v1)/f00001"
+	printf x >>"$(tree_data d:v1)/f00002"
+	code 1 larder verify --all
+	contains "$output" f00001
+	contains "$output" f00002
+	larder repair --all
+	poll 10 tree_is d:v1 ready
+	same_tree "$(origin_of d:v1)" "$(tree_data d:v1)"
+}
+
+@test 'gc removes what no row knows' {
+	daemon_start
+	here d:v1 3 100
+	mkdir "$T/tier/trash/left-over"
+	printf x >"$T/tier/trash/left-over/file"
+	code 0 larder gc
+	poll 10 trash_empty
+	tree_is d:v1 ready
+}
+
+@test 'drain: no new requests, those that hold keep what they hold; resume' {
+	dataset d:v1 3 100
+	dataset e:v1 3 100
+	daemon_start
+	acquire 1 d:v1
+	code 0 larder drain 'disk is being replaced'
+	run larder status
+	contains "$output" 'disk is being replaced'
+	run acquire 2 e:v1
+	[[ $status -ne 0 ]]
+	contains "$output" 'disk is being replaced'
+	joblet attach 1 0 -- true
+	daemon_stop
+	daemon_start
+	run larder status
+	contains "$output" 'disk is being replaced'
+	code 0 larder resume
+	equal "$(acquire 3 e:v1)" ready
+}
+
+@test 'reload takes what is new, and refuses what is wrong with file and line' {
+	dataset d:v1 3 100
+	daemon_start
+	sed -i '1i wait_max = "7m"' "$T/larder.conf"
+	code 0 larder reload
+	sed -i '1i no_such_key = 3' "$T/larder.conf"
+	code 1 larder reload
+	contains "$output" 'larder.conf:1'
+	equal "$(acquire 1 d:v1)" ready
+}
+
+@test '--check-config: each kind of error has its line' {
+	daemon_conf
+	code 0 "$LARDERD" -c "$T/larder.conf" --check-config
+	for line in 'no_such_key = 1' 'wait_max = "soon"' 'transfer_threads = "many"' 'policy = "fifo"' 'socket = "relative"' \
+		'io_uring = 7' 'tier "x" { capacity = "120%" }' 'pin_quota = "-1"' 'wait_max = "10m'; do
+		daemon_conf
+		sed -i "3i $line" "$T/larder.conf"
+		run "$LARDERD" -c "$T/larder.conf" --check-config
+		[[ $status -ne 0 ]] || fail_with "accepted: $line"
+		contains "$output" larder.conf
+	done
+}
+
+@test 'show has everything of one dataset' {
+	dataset d:v1 3 1000
+	daemon_start
+	acquire 4711 d:v1
+	larder pin -q d:v1
+	run larder show d:v1 --json
+	equal "$(jq -r '.trees[0].name, .trees[0].state, .leases[0].job, (.pins | length)' <<<"$output" | xargs)" 'd ready 4711 1'
+	run larder show d
+	contains "$output" ready
+	contains "$output" 4711
+	code 3 larder show nosuch:v1
+	code 3 larder show d:v9
+}
+
+@test 'jobs and explain' {
+	dataset d:v1 3 1000
+	daemon_start
+	acquire 4711 d:v1
+	acquire 4712 nosuch:v1 || true
+	run larder jobs --json
+	equal "$(jq -r '.jobs[] | select(.job == 4711) | .state' <<<"$output")" ready
+	equal "$(jq -r '.jobs[] | select(.job == 4712) | .state' <<<"$output")" failed
+	code 0 larder explain 4711
+	contains "$output" d:v1
+	code 0 larder explain 4712
+	contains "$output" nosuch
+	code 0 larder explain d:v1
+	[[ -n $output ]]
+	code 3 larder explain 99999
+}
+
+@test 'log: what happened, the newest N, by kind, and going on' {
+	daemon_start
+	here d:v1 3 100
+	larder evict -q d:v1
+	run larder log --json
+	contains "$output" d:v1
+	between "$(larder log --json --limit 1 | jq '.events | length')" 1 1
+	equal "$(larder log --json --what evict | jq -r '[.events[].what | startswith("evict")] | all')" true
+	timeout 5 larder log -f >"$T/follow" 3>&- &
+	poll 4 grep -q evict "$T/follow"
+	acquire 9 d:v1
+	poll 4 grep -q stage "$T/follow"
+	kill %2 2>/dev/null || true
+}
+
+@test 'users see what they may see' {
+	daemon_start
+	dataset open:v1 2 100 --access public
+	dataset theirs:v1 2 100 --access "users=$USER_B"
+	joblet acquire 1 0 $USER_A open:v1
+	joblet acquire 2 0 $USER_B theirs:v1
+	run as $USER_A "$T/larder" ls
+	contains "$output" open
+	lacks "$output" theirs
+	run as $USER_A "$T/larder" jobs
+	contains "$output" open
+	lacks "$output" theirs
+	code 3 as $USER_A "$T/larder" show theirs:v1
+	code 3 as $USER_A "$T/larder" explain theirs:v1
+	run as $USER_A "$T/larder" metrics
+	lacks "$output" theirs
+	run as $USER_A "$T/larder" status --json
+	lacks "$output" theirs
+	run as $USER_A "$T/larder" explain 2
+	[[ $status -ne 0 ]]
+	lacks "$output" theirs
+}
+
+@test 'metrics: every counter of the table, each with its help, and the file for node_exporter' {
+	daemon_start "metrics_file = \"$T/metrics.prom\""
+	here d:v1 3 100
+	run larder metrics
+	while read -r name; do
+		contains "$output" "# HELP larder_$name"
+		contains "$output" "# TYPE larder_$name"
+	done < <(sed -n 's/^LARDER_COUNTER(\([a-z_]*\),.*/\1/p' "$TOP/include/larder/counter.def")
+	poll 20 test -s "$T/metrics.prom"
+}
+
+@test 'several nodes: a NODE column, silent ones are named, exit code 1; all silent, 4' {
+	daemon_start
+	here d:v1 2 10
+	mkdir "$T/e1" && ln -s ../larderd.sock "$T/e1/sock"
+	export LARDER_SOCKET=$T/%n/sock
+	code 1 larder -w e1,e2 ls
+	contains "$output" NODE
+	contains "$output" 'e2: larderd is not running'
+	contains "$output" d
+	code 4 larder -w 'e[2-4]' ls
+	equal "$(larder -w e1 ls --raw -h -o NAME)" d
+	equal "$(larder -w e1,e1 ls --raw -h -o NAME)" d
+	code 2 larder -w 'e[2-' ls
+}
