@@ -90,3 +90,109 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(CORE_OBJ) $(BUILD)/liblarder.a
 
 .SECONDARY:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+
+# --- tests. Each suite prints one line a test; tests/run adds them up.
+
+JOBLET := $(BUILD)/tests/joblet
+$(JOBLET): $(BUILD)/obj/tests/e2e/joblet.o $(BUILD)/liblarder.a
+	$(call say,LD)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^
+
+.PHONY: tests
+tests: $(PROGRAMS) $(UNIT_BIN) $(JOBLET) ## build everything that the tests need
+
+.PHONY: deps
+deps: ## install what build and tests need (Debian 12; root)
+	$(Q)contrib/bootstrap
+
+.PHONY: check
+check: deps ## dependencies, build, all tests (root; about 15 minutes)
+	$(Q)tests/run all
+
+.PHONY: check-unit check-e2e check-slurm check-lint check-fault
+check-unit check-e2e check-slurm check-lint check-fault: check-%: ## one suite, what it needs is installed
+	$(Q)tests/run $*
+
+.PHONY: asan ubsan tsan
+asan: ## unit and e2e tests under clang's address and undefined-behaviour sanitizers
+	$(Q)tests/run asan
+ubsan: asan
+tsan: ## the daemon's unit and e2e tests under thread sanitizer
+	$(Q)tests/run tsan
+
+FUZZ_SECONDS ?= 30
+.PHONY: fuzz
+fuzz: ## run each fuzzer for FUZZ_SECONDS (clang)
+	$(Q)$(MAKE) --no-print-directory CC=clang BUILD=$(BUILD)-fuzz SAN=-fsanitize=address,fuzzer-no-link HARDEN= fuzzers
+	$(Q)for f in $(patsubst $(BUILD)/%,$(BUILD)-fuzz/%,$(FUZZ_BIN)); do \
+		echo "$$f"; $$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=0 || exit 1; done
+.PHONY: fuzzers
+fuzzers: $(FUZZ_BIN)
+
+.PHONY: coverage
+coverage: ## unit tests with gcov, a table by file
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)-cov SAN=--coverage OPT='-O0 -g' HARDEN= tests
+	$(Q)tests/coverage $(BUILD)-cov
+
+.PHONY: analyze
+analyze: ## cppcheck, clang-tidy, shellcheck
+	$(Q)tests/lint/analyze
+
+SOURCES := $(shell find daemon spank include tests -name '*.[ch]' 2>/dev/null)
+.PHONY: format format-check
+format: ## clang-format all C files
+	$(Q)clang-format -i $(SOURCES)
+format-check: ## fail where clang-format would change something
+	$(Q)clang-format --dry-run --Werror $(SOURCES)
+
+.PHONY: bench bench-report demo
+bench: all ## benchmarks: BENCH=name for one, BENCH_SCALE=full for all of it (root)
+	$(Q)tests/bench/run $(BENCH)
+demo: deps ## a private Slurm cluster, a dataset, the same job cold and warm (root)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)contrib/demo
+
+# --- installing
+
+INSTALL ?= install
+.PHONY: install uninstall
+install: all ## install below DESTDIR
+	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(PLUGINDIR) \
+		$(DESTDIR)$(SYSCONFDIR)/larder/catalog $(DESTDIR)$(SYSCONFDIR)/slurm/plugstack.conf.d $(DESTDIR)$(UNITDIR) \
+		$(DESTDIR)$(PREFIX)/lib/tmpfiles.d $(DESTDIR)$(PREFIX)/lib/sysusers.d \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
+	$(INSTALL) -m 755 $(BUILD)/larderd $(DESTDIR)$(SBINDIR)/larderd
+	$(INSTALL) -m 755 $(BUILD)/larder $(DESTDIR)$(BINDIR)/larder
+	$(INSTALL) -m 755 $(BUILD)/larder-slurm-helper $(DESTDIR)$(LIBEXECDIR)/larder-slurm-helper
+	$(INSTALL) -m 755 $(BUILD)/spank_larder.so $(DESTDIR)$(PLUGINDIR)/spank_larder.so
+	test -e $(DESTDIR)$(SYSCONFDIR)/larder/larder.conf || \
+		$(INSTALL) -m 644 etc/larder.conf $(DESTDIR)$(SYSCONFDIR)/larder/larder.conf
+	$(INSTALL) -m 644 etc/plugstack.conf.d/larder.conf $(DESTDIR)$(SYSCONFDIR)/slurm/plugstack.conf.d/larder.conf
+	$(INSTALL) -m 644 etc/larderd.service $(DESTDIR)$(UNITDIR)/larderd.service
+	$(INSTALL) -m 644 etc/tmpfiles.d/larder.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/larder.conf
+	$(INSTALL) -m 644 etc/sysusers.d/larder.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/larder.conf
+	$(INSTALL) -m 644 etc/completions/larder $(DESTDIR)$(PREFIX)/share/bash-completion/completions/larder
+	for page in $(MANPAGES); do $(INSTALL) -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/ || exit 1; done
+
+uninstall: ## remove what install put there; configuration, catalog and caches stay
+	rm -f $(DESTDIR)$(SBINDIR)/larderd $(DESTDIR)$(BINDIR)/larder $(DESTDIR)$(PLUGINDIR)/spank_larder.so \
+		$(DESTDIR)$(LIBEXECDIR)/larder-slurm-helper $(DESTDIR)$(SYSCONFDIR)/slurm/plugstack.conf.d/larder.conf \
+		$(DESTDIR)$(UNITDIR)/larderd.service $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/larder.conf \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/larder.conf \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/larder \
+		$(foreach page,$(MANPAGES),$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)))
+
+.PHONY: dist deb
+dist: ## a source archive of HEAD in dist/
+	$(Q)mkdir -p dist && git archive --prefix=larder-$(VERSION)/ -o dist/larder-$(VERSION).tar.gz HEAD
+	@echo dist/larder-$(VERSION).tar.gz
+deb: all ## a Debian package in dist/
+	$(Q)contrib/debian/build '$(VERSION)'
+
+.PHONY: clean help
+clean: ## remove what was built
+	rm -rf $(BUILD) $(BUILD)-* dist
+help: ## this list
+	@grep -hE '^[a-z][a-z %-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z -]+):.*## /\1\t/' | expand -t 14

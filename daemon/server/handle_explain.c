@@ -67,7 +67,7 @@ static void explain_want(struct session *session, const struct want *want)
 	case WANT_READY:
 	case WANT_BYPASS:
 		want_line(want, line, sizeof(line));
-		say(session, "  %s", line + strlen("larder: "));
+		say(session, "  %s", line);
 		break;
 	}
 }

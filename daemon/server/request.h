@@ -104,7 +104,7 @@ void request_wake(struct request *request);
 /* --- request_row.c: a request as a row and back */
 int request_save(struct request *request, struct larder_error *err);
 int want_parse(struct want *want, const char *line, struct larder_error *err);
-/* "larder: imagenet:v3 ready at /datasets/imagenet/v3 (138 GiB, 1281167 files; 100 % from cache)" */
+/* "imagenet:v3 ready at /datasets/imagenet/v3 (138 GiB, 1281167 files; 100 % from cache)"; the plugin puts "larder: " before it. */
 void want_line(const struct want *want, char *buf, size_t len);
 /* "ready", "partial", "bypass": DATASET_<NAME>_STATE. */
 const char *want_word(const struct want *want);

@@ -47,14 +47,14 @@ void want_line(const struct want *want, char *buf, size_t len)
 
 	larder_size_format(tree->bytes, size, sizeof(size));
 	if (want->state == WANT_BYPASS)
-		snprintf(buf, len, "larder: %s:%s from the origin, %s%s%s", want->spec.name, tree->version,
+		snprintf(buf, len, "%s:%s from the origin, %s%s%s", want->spec.name, tree->version,
 			 want->described ? tree->origin : want->spec.origin, want->err.text[0] ? ": " : "", want->err.text);
 	else if (want->state == WANT_READY)
-		snprintf(buf, len, "larder: %s:%s ready at %s/%s/%s (%s, %llu files; %u %% from cache)", tree->name,
+		snprintf(buf, len, "%s:%s ready at %s/%s/%s (%s, %llu files; %u %% from cache)", tree->name,
 			 tree->version, d->config.view_root, tree->name, tree->version, size,
 			 (unsigned long long)tree->shards, hit);
 	else
-		snprintf(buf, len, "larder: %s:%s partial at %s/%s/%s (%s, %llu files; still being staged)", tree->name,
+		snprintf(buf, len, "%s:%s partial at %s/%s/%s (%s, %llu files; still being staged)", tree->name,
 			 tree->version, d->config.view_root, tree->name, tree->version, size,
 			 (unsigned long long)tree->shards);
 }
