@@ -75,11 +75,11 @@ static void removed(struct emptier *e, int rc)
 static void remove_file(struct emptier *e, int dir, const char *name)
 {
 	struct stat st;
-	int rc;
+	bool last = fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_nlink == 1;
+	int rc = unlinkat(dir, name, 0);
 
-	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_nlink == 1)
+	if (rc == 0 && last)
 		e->expected += (uint64_t)st.st_blocks * STAT_BLOCK;
-	rc = unlinkat(dir, name, 0);
 	removed(e, rc);
 	pace(e);
 }
