@@ -124,8 +124,8 @@ static void answer_conf(void)
 #else
 	seconds = conf->prolog_epilog_timeout;
 #endif
-	/* 16 bits wide, and all of the highest ones mean "not set". */
-	if (seconds >= INFINITE16)
+	/* 16 bits wide; the two highest values mean "not set" and "none". */
+	if (seconds >= NO_VAL16)
 		seconds = 0;
 	printf("conf prolog_timeout_s=%" PRIu64 "\n", seconds);
 	slurm_free_ctl_conf(conf);
