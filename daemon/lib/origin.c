@@ -47,7 +47,6 @@ static int check_url(const char *origin, const char *rest, struct larder_error *
 int larder_origin_check(const char *origin, struct larder_error *err)
 {
 	static const char *const schemes[] = {"https://", "http://", "s3://"};
-	char reason[] = "it is not an absolute path without //, . and .. components";
 
 	if (strlen(origin) > LARDER_PATH_BYTES)
 		return refuse(err, origin, "it is over 4095 bytes");
@@ -59,8 +58,11 @@ int larder_origin_check(const char *origin, struct larder_error *err)
 	if (*origin != '/')
 		return refuse(err, origin,
 			      "write an absolute path, or a URL with http://, https:// or s3://");
+	if (!origin[1])
+		return refuse(err, origin, "the root directory is no dataset");
 	if (larder_path_check(origin + 1, NULL))
-		return refuse(err, origin, reason);
+		return refuse(err, origin,
+			      "write it without //, . and .. in it and without a / at its end");
 	return 0;
 }
 
