@@ -1,0 +1,58 @@
+# shellcheck shell=bash
+# What the benches share: places, timed runs that know the traps, medians, the table.
+# Sourced by tests/bench/run; BENCH_DIR, BENCH_OUT, BENCH_BIN and BENCH_ROUNDS are set there.
+
+say() { printf '%s\n' "$*" >&2; }
+
+# Files of random bytes: COUNT SIZE DIR, 256 to a directory.
+make_files() {
+	local count=$1 size=$2 dir=$3 i sub
+	mkdir -p "$dir"
+	head -c $((size < 1048576 ? 67108864 : size)) /dev/urandom > "$BENCH_DIR/random"
+	for ((i = 0; i < count; i++)); do
+		sub=$dir/$((i / 256))
+		((i % 256)) || mkdir -p "$sub"
+		printf '%s %s\n' "$sub/$i" $((i * 4096 % 60000000))
+	done | python3 -c '
+import sys
+data = open(sys.argv[1], "rb").read()
+size = int(sys.argv[2])
+for i, line in enumerate(sys.stdin):
+    path, at = line.rsplit(" ", 1)
+    at = int(at) if size < 1 << 20 else 0
+    with open(path, "wb") as f:
+        f.write(i.to_bytes(8, "little"))          # no two are the same
+        f.write(data[at:at + size - 8])
+' "$BENCH_DIR/random" "$size"
+	rm -f "$BENCH_DIR/random"
+}
+
+# Before a timed run: nothing dirty, nothing cached, and memory that the host has given already
+# (freed memory goes back to it; the first touch afterwards is dear and would be the run's).
+level_ground() {
+	sync
+	echo 3 > /proc/sys/vm/drop_caches
+	"$BENCH_BIN/stage" touch "$1"
+}
+
+# timed WORK WHO BYTES DIR COMMAND...: one run, one JSON line. DIR is on the disk that is written.
+timed() {
+	local work=$1 who=$2 bytes=$3 dir=$4 got wall durable cpu
+	shift 4
+	level_ground $((bytes * 2))
+	got=$("$BENCH_BIN/meter" "$dir" "$@") || { say "bench: $who failed: $*"; return 1; }
+	read -r wall durable cpu <<< "$got"
+	printf '{"work":"%s","who":"%s","bytes":%s,"seconds":%s,"durable_s":%s,"cpu_s":%s}\n' \
+		"$work" "$who" "$bytes" "$wall" "$durable" "$cpu" >> "$BENCH_OUT"
+}
+
+# A new directory for each run: ext4 avoids inodes that were freed in the last minutes, so nothing
+# is removed before the bench is over.
+fresh() {
+	mktemp -d "$BENCH_DIR/out/XXXXXX"
+}
+
+# table WORK BASE [BASE2]: medians of all rounds; ratios are speeds against each base.
+table() {
+	python3 "$(dirname "${BASH_SOURCE[0]}")/table.py" "$BENCH_OUT" "$@"
+}
