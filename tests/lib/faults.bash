@@ -35,7 +35,7 @@ batch_fails_politely()
 	contains "$(job_output "$id")" larder:
 	contains "$(job_output "$id")" larderd
 	lacks "$(job_output "$id")" the-body-ran
-	node_usable n1
+	poll 15 node_usable n1
 }
 
 # srun_fails_politely SPEC: the same of srun, on its stderr.
@@ -48,7 +48,7 @@ srun_fails_politely()
 	[[ $status -ne 0 ]]
 	contains "$output" larder:
 	lacks "$output" the-body-ran
-	node_usable n1
+	poll 15 node_usable n1
 }
 
 # bypass_runs SPEC: the job chose to run from the origin, is told so, and finds its bytes.

@@ -18,7 +18,7 @@ setup_file()
 	make_files "$DIR/origin/wide" 40 1000000
 	publish wide:v1 "$DIR/origin/wide"
 	# Many small files: staging takes seconds, long enough to do something meanwhile.
-	make_files "$DIR/origin/slow" 40000 500
+	make_files "$DIR/origin/slow" 20000 500
 	publish slow:v1 "$DIR/origin/slow"
 	start_timed_job
 }
@@ -92,7 +92,7 @@ start_timed_job()
 }
 
 @test "the steps of a job inherit its view, and steps that overlap with others too" {
-	id=$(hold_dataset n1 set:v1)
+	id=$(hold_dataset n1 set:v1 -n4)
 	run srun --jobid="$id" --overlap ls "$DIR/datasets/set/v1"
 	[[ $status -eq 0 ]]
 	contains "$output" a
@@ -183,9 +183,9 @@ start_timed_job()
 	before=$(counter n1 origin_bytes)
 	run srun -w n1 --dataset=slow:v1 sh -c "ls -U $DIR/datasets/slow/v1 | wc -l"
 	[[ $status -eq 0 ]]
-	contains "$output" 40000
+	contains "$output" 20000
 	tree_is n1 slow:v1 ready
-	[[ $(($(counter n1 origin_bytes) - before)) -le 20000000 ]]
+	[[ $(($(counter n1 origin_bytes) - before)) -le 10000000 ]]
 }
 
 @test "a job that runs into its time limit gives its lease back" {

@@ -9,7 +9,7 @@ load ../lib/faults
 setup_file()
 {
 	faults_setup --plugin required
-	make_files "$DIR/origin/slow" 40000 500
+	make_files "$DIR/origin/slow" 20000 500
 	publish slow:v1 "$DIR/origin/slow"
 }
 

@@ -49,6 +49,13 @@ reads_as_unknown()
 	equal "$(head -n 1 <<<"$forbidden")" "$(head -n 1 <<<"${output//qqqqqqqq/NAME}")"
 }
 
+@test "the first look of a user, whose rights nobody asked for yet, is complete" {
+	srun -Q -w n1 --dataset=open:v1 true
+	run as alice larder ls
+	equal "$status" 0
+	contains "$output" open
+}
+
 @test "a dataset with an open origin is for everybody" {
 	runs alice open:v1
 	runs bob open:v1
@@ -157,8 +164,8 @@ reads_as_unknown()
 }
 
 @test "a user pins what the user may see, within the quota, and only the user unpins it" {
-	run as alice larder pin open:v1
-	equal "$status" 0
+	run as alice larder pin --for 1h open:v1
+	[[ $status -eq 0 ]] || fail_with "$output"
 	run larder show open:v1
 	contains "$output" larder-alice
 	run as bob larder unpin open:v1
@@ -168,12 +175,16 @@ reads_as_unknown()
 	contains "$output" pin
 	run as alice larder unpin open:v1
 	equal "$status" 0
-	run as bob larder pin alices:v1
+	run as bob larder pin --for 10m alices:v1
 	equal "$status" 3
 	srun -Q -w n1 --dataset=big:v1 true
-	run as alice larder pin big:v1
+	run as alice larder pin --for 10m big:v1
 	[[ $status -ne 0 ]]
 	contains "$output" quota
+	# No longer than pin_max either, and the default of a day is longer here.
+	run as alice larder pin open:v1
+	[[ $status -ne 0 ]]
+	contains "$output" 1h
 }
 
 @test "what only admins may do ends with exit code 5 for others" {

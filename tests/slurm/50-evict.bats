@@ -29,9 +29,9 @@ teardown() { show_logs_on_failure; }
 	equal "$(finish "$bad" 60)" FAILED
 	contains "$(job_output "$bad")" larder:
 	contains "$(job_output "$bad")" second:v1
-	contains "$(job_output "$bad")" need
-	contains "$(job_output "$bad")" have
-	contains "$(job_output "$bad")" held
+	contains "$(job_output "$bad")" 'needs 172 MiB'
+	contains "$(job_output "$bad")" 'can be had'
+	contains "$(job_output "$bad")" 'held by running jobs (1 '
 	contains "$(job_output "$bad")" on-fail=bypass
 	lacks "$(job_output "$bad")" the-body-ran
 	tree_is n1 first:v1 ready
@@ -100,7 +100,8 @@ teardown() { show_logs_on_failure; }
 	id=$(hold_dataset n1 second:v1)
 	run larder evict -y second:v1
 	[[ $status -ne 0 ]]
-	contains "$output" "$id"
+	contains "$output" leased
+	has_lease n1 "$id"
 	tree_is n1 second:v1 ready
 	let_go "$id"
 }
@@ -133,8 +134,8 @@ teardown() { show_logs_on_failure; }
 	srun -Q -w n1 --dataset=small:v1 true
 	run srun -w n1 --dataset=huge:v1 true
 	[[ $status -ne 0 ]]
-	contains "$output" need
-	contains "$output" have
+	contains "$output" 'needs 1 GiB'
+	contains "$output" 'can hold'
 	tree_is n1 small:v1 ready
 	poll 10 no_leases n1
 }

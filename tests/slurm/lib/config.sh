@@ -68,7 +68,7 @@ write_slurm_conf()
 		ReturnToService=2
 		KillWait=2
 		CompleteWait=0
-		SchedulerParameters=batch_sched_delay=0,bf_interval=2,sched_interval=2
+		SchedulerParameters=batch_sched_delay=0,bf_interval=1,sched_interval=2
 		NodeName=n[1-$NODES] NodeHostname=$host NodeAddr=127.0.0.1 Port=[$((PORT + 1))-$((PORT + NODES))] CPUs=64 RealMemory=1000
 		PartitionName=all Nodes=n[1-$NODES] Default=YES MaxTime=INFINITE State=UP
 	END
@@ -86,23 +86,32 @@ write_plugstack()
 # In the extra lines of --larder-conf, %n stands for the node and %d for the cluster's directory.
 write_larder_conf()
 {
-	local node=$1 extra=$LARDER_EXTRA
-	extra=${extra//%n/$node}
-	cat >"$DIR/$node/larder.conf" <<-END
-		node_name = "$node"
-		socket = "$DIR/$node/larderd.sock"
-		state_dir = "$DIR/$node/state"
+	local extra=$LARDER_EXTRA line
+	extra=${extra//%n/$1}
+	extra=${extra//%d/$DIR}
+	# larderd takes a key once only: the extra lines come instead of ours.
+	while IFS= read -r line; do
+		grep -qE "^[[:space:]]*${line%% *}[[:space:]]*=" <<<"$extra" || printf '%s\n' "$line"
+	done < <(larder_conf_base "$1") >"$DIR/$1/larder.conf"
+	printf '%s\n' "$extra" >>"$DIR/$1/larder.conf"
+}
+
+larder_conf_base()
+{
+	cat <<-END
+		node_name = "$1"
+		socket = "$DIR/$1/larderd.sock"
+		state_dir = "$DIR/$1/state"
 		catalog = "$DIR/catalog"
 		view_root = "$DIR/datasets"
 		helper_dir = "$DIR/bin"
 		slurm_conf = "$DIR/slurm.conf"
-		slurmd_spool = "$DIR/$node/spool"
-		boot_id_file = "$DIR/$node/boot_id"
-		metrics_file = "$DIR/$node/metrics.prom"
+		slurmd_spool = "$DIR/$1/spool"
+		boot_id_file = "$DIR/$1/boot_id"
+		metrics_file = "$DIR/$1/metrics.prom"
 		admin_groups = { "root" }
 		reconcile_every = "5s"
-		tier "local" { path = "$DIR/$node/tier" }
-		${extra//%d/$DIR}
+		tier "local" { path = "$DIR/$1/tier" }
 	END
 }
 
