@@ -174,6 +174,7 @@ static void test_what_is_chosen_is_dropped_and_frees(void **state)
 	assert_int_equal(left, N - shards);
 	/* asked for more than there is: all that is left */
 	auto_free uint8_t *rest = choose(b, bits, UINT64_MAX, &shards, &bytes);
+	assert_int_equal(count(rest), shards);
 	assert_int_equal(shards, left);
 	assert_int_equal(bytes, left * SIZE);
 	bench_close(b);
