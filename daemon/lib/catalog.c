@@ -25,18 +25,18 @@ static void append(char *text, size_t size, const char *more)
 /* May the viewer use any version of it? */
 static bool any_usable(struct catalog_finder *f, const char *name)
 {
-	auto_fd int dataset = catalog_open_dataset(f->fd, name, NULL);
+	auto_fd int dataset = larder_catalog_open_dataset(f->fd, name, NULL);
 	auto_names struct names versions = {0};
 
-	if (dataset < 0 || catalog_versions(dataset, &versions, NULL))
+	if (dataset < 0 || larder_catalog_versions(dataset, &versions, NULL))
 		return false;
 	/* the newest first: most often it is readable at once */
 	for (size_t i = versions.count; i-- > 0;) {
 		struct larder_manifest_head head;
 		char real[LARDER_VERSION_MAX + 1];
 
-		if (catalog_resolve(dataset, versions.items[i], real, NULL) < 0 ||
-		    catalog_read(dataset, name, real, f->viewer, &head, NULL))
+		if (larder_catalog_resolve(dataset, versions.items[i], real, NULL) < 0 ||
+		    larder_catalog_read(dataset, name, real, f->viewer, &head, NULL))
 			continue;
 		larder_manifest_head_fini(&head);
 		return true;
@@ -63,14 +63,14 @@ static size_t nearest(struct catalog_finder *f, const struct names *all, const c
 	return count;
 }
 
-int catalog_unknown(struct catalog_finder *f, const char *name)
+int larder_catalog_unknown(struct catalog_finder *f, const char *name)
 {
 	auto_names struct names all = {0};
 	const char *near[NEAREST_MAX];
 	char hint[320] = "";
 	size_t n;
 
-	if (catalog_datasets(f->fd, &all, NULL) == 0) {
+	if (larder_catalog_datasets(f->fd, &all, NULL) == 0) {
 		n = nearest(f, &all, name, near);
 		for (size_t i = 0; i < n; i++) {
 			append(hint, sizeof(hint),
@@ -95,14 +95,14 @@ static size_t list_versions(struct catalog_finder *f, int dataset, const char *n
 	char more[2 * LARDER_VERSION_MAX + 32];
 	size_t count = 0;
 
-	if (catalog_versions(dataset, &all, NULL))
+	if (larder_catalog_versions(dataset, &all, NULL))
 		return 0;
 	for (size_t i = 0; i < all.count; i++) {
 		struct larder_manifest_head head;
 		char real[LARDER_VERSION_MAX + 1];
-		int alias = catalog_resolve(dataset, all.items[i], real, NULL);
+		int alias = larder_catalog_resolve(dataset, all.items[i], real, NULL);
 
-		if (alias < 0 || catalog_read(dataset, name, real, f->viewer, &head, NULL))
+		if (alias < 0 || larder_catalog_read(dataset, name, real, f->viewer, &head, NULL))
 			continue;
 		larder_manifest_head_fini(&head);
 		if (count++ >= VERSIONS_MAX)
@@ -124,7 +124,7 @@ static int unknown_version(struct catalog_finder *f, int dataset, const char *na
 	char has[800] = "";
 
 	if (!list_versions(f, dataset, name, has, sizeof(has)))
-		return catalog_unknown(f, name);
+		return larder_catalog_unknown(f, name);
 	if (!*version)
 		return larder_error_set(f->err, ENOENT,
 					"dataset \"%s\" has no latest; name a version: it has %s",
@@ -150,10 +150,11 @@ static int find_version(struct catalog_finder *f, int dataset, const struct lard
 {
 	const char *wanted = spec->version[0] ? spec->version : "latest";
 	char real[LARDER_VERSION_MAX + 1];
-	int rc = catalog_resolve(dataset, wanted, real, f->err);
+	int rc = larder_catalog_resolve(dataset, wanted, real, f->err);
 
 	if (rc >= 0)
-		rc = catalog_read(dataset, spec->name, real, f->viewer, &entry->head, f->err);
+		rc = larder_catalog_read(dataset, spec->name, real, f->viewer, &entry->head,
+					 f->err);
 	if (rc == -ENOENT || rc == -EACCES)
 		return unknown_version(f, dataset, spec->name, spec->version);
 	if (rc)
@@ -188,13 +189,13 @@ int larder_catalog_find(const char *catalog, const struct larder_spec *spec, uid
 		rc = larder_version_check(spec->version, err);
 	if (rc)
 		return rc;
-	fd = catalog_open(catalog, err);
+	fd = larder_catalog_open(catalog, err);
 	if (fd < 0)
 		return fd;
 	f.fd = fd;
-	dataset = catalog_open_dataset(fd, spec->name, err);
+	dataset = larder_catalog_open_dataset(fd, spec->name, err);
 	if (dataset == -ENOENT)
-		return catalog_unknown(&f, spec->name);
+		return larder_catalog_unknown(&f, spec->name);
 	if (dataset < 0)
 		return dataset;
 	rc = find_version(&f, dataset, spec, entry);

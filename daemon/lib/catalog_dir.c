@@ -18,7 +18,7 @@
 #define SUFFIX_LEN (sizeof(SUFFIX) - 1)
 #define FILE_MAX   (LARDER_VERSION_MAX + SUFFIX_LEN + 1) /* of a file's name, NUL included */
 
-int catalog_open(const char *catalog, struct larder_error *err)
+int larder_catalog_open(const char *catalog, struct larder_error *err)
 {
 	int fd = open(catalog, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -29,7 +29,7 @@ int catalog_open(const char *catalog, struct larder_error *err)
 	return larder_error_set(err, errno, "open the catalog %s: %m", catalog);
 }
 
-int catalog_open_dataset(int catalog, const char *name, struct larder_error *err)
+int larder_catalog_open_dataset(int catalog, const char *name, struct larder_error *err)
 {
 	int fd = openat(catalog, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
@@ -108,14 +108,14 @@ static int list(int dirfd, bool (*take)(const char *file, char name[LARDER_VERSI
 		if (!take(entry->d_name, name))
 			continue;
 		if (add_name(names, name)) {
-			names_fini(names);
+			larder_names_fini(names);
 			return larder_error_set(err, ENOMEM, "out of memory");
 		}
 	}
 	if (errno) {
 		int code = errno;
 
-		names_fini(names);
+		larder_names_fini(names);
 		return larder_error_set(err, code, "list the catalog: %s", strerror(code));
 	}
 	if (names->count)
@@ -123,17 +123,17 @@ static int list(int dirfd, bool (*take)(const char *file, char name[LARDER_VERSI
 	return 0;
 }
 
-int catalog_datasets(int catalog, struct names *names, struct larder_error *err)
+int larder_catalog_datasets(int catalog, struct names *names, struct larder_error *err)
 {
 	return list(catalog, dataset_of, names, err);
 }
 
-int catalog_versions(int dataset, struct names *versions, struct larder_error *err)
+int larder_catalog_versions(int dataset, struct names *versions, struct larder_error *err)
 {
 	return list(dataset, version_of, versions, err);
 }
 
-void names_fini(struct names *names)
+void larder_names_fini(struct names *names)
 {
 	for (size_t i = 0; i < names->count; i++)
 		free(names->items[i]);
@@ -141,8 +141,8 @@ void names_fini(struct names *names)
 	memset(names, 0, sizeof(*names));
 }
 
-int catalog_resolve(int dataset, const char *version, char real[LARDER_VERSION_MAX + 1],
-		    struct larder_error *err)
+int larder_catalog_resolve(int dataset, const char *version, char real[LARDER_VERSION_MAX + 1],
+			   struct larder_error *err)
 {
 	char file[FILE_MAX], target[FILE_MAX + 1];
 	ssize_t n;
@@ -203,8 +203,8 @@ static int check_place(const struct larder_manifest_head *head, const char *name
 				name, version, head->name, head->version);
 }
 
-int catalog_read(int dataset, const char *name, const char *version, struct viewer viewer,
-		 struct larder_manifest_head *head, struct larder_error *err)
+int larder_catalog_read(int dataset, const char *name, const char *version, struct viewer viewer,
+			struct larder_manifest_head *head, struct larder_error *err)
 {
 	char file[FILE_MAX];
 	auto_fd int fd = -1;

@@ -23,11 +23,11 @@ static int tell_version(struct walk *w, int dataset, const char *name, const cha
 	struct larder_manifest_head head = {0};
 	char real[LARDER_VERSION_MAX + 1];
 	struct larder_error problem = {0};
-	int alias = catalog_resolve(dataset, version, real, &problem);
+	int alias = larder_catalog_resolve(dataset, version, real, &problem);
 	int rc = alias;
 
 	if (alias >= 0)
-		rc = catalog_read(dataset, name, real, w->finder.viewer, &head, &problem);
+		rc = larder_catalog_read(dataset, name, real, w->finder.viewer, &head, &problem);
 	if (rc == -ENOENT || rc == -EACCES)
 		return 0;
 	row.alias_of = alias > 0 ? real : NULL;
@@ -41,13 +41,13 @@ static int tell_version(struct walk *w, int dataset, const char *name, const cha
 
 static int tell_dataset(struct walk *w, const char *name)
 {
-	auto_fd int dataset = catalog_open_dataset(w->finder.fd, name, w->finder.err);
+	auto_fd int dataset = larder_catalog_open_dataset(w->finder.fd, name, w->finder.err);
 	auto_names struct names versions = {0};
 	int rc;
 
 	if (dataset < 0)
 		return dataset == -ENOENT ? 0 : dataset;
-	rc = catalog_versions(dataset, &versions, w->finder.err);
+	rc = larder_catalog_versions(dataset, &versions, w->finder.err);
 	for (size_t i = 0; rc == 0 && i < versions.count; i++)
 		rc = tell_version(w, dataset, name, versions.items[i]);
 	return rc;
@@ -56,7 +56,7 @@ static int tell_dataset(struct walk *w, const char *name)
 static int tell_all(struct walk *w)
 {
 	auto_names struct names datasets = {0};
-	int rc = catalog_datasets(w->finder.fd, &datasets, w->finder.err);
+	int rc = larder_catalog_datasets(w->finder.fd, &datasets, w->finder.err);
 
 	for (size_t i = 0; rc == 0 && i < datasets.count; i++)
 		rc = tell_dataset(w, datasets.items[i]);
@@ -75,12 +75,12 @@ int larder_catalog_each(const char *catalog, const char *name, uid_t uid, gid_t 
 
 	if (name && larder_name_check(name, err))
 		return -EINVAL;
-	fd = catalog_open(catalog, err);
+	fd = larder_catalog_open(catalog, err);
 	if (fd < 0)
 		return fd;
 	w.finder.fd = fd;
 	if (!name)
 		return tell_all(&w);
 	rc = tell_dataset(&w, name);
-	return rc == 0 && !w.told ? catalog_unknown(&w.finder, name) : rc;
+	return rc == 0 && !w.told ? larder_catalog_unknown(&w.finder, name) : rc;
 }
