@@ -1,0 +1,166 @@
+/*
+ * Checkpoints: when the log is long, its frames go to the database and it is begun anew, on the
+ * thread of inventory_sync.c and on a connection of its own.
+ * Must not: run on the control thread; go on after a failure (see inventory_sync.c).
+ * Called by inventory_sync.c, and by SQLite after each commit.
+ */
+#include "store/inventory_sync.h"
+
+#include <errno.h>
+#include <time.h>
+
+#define PAGE_BYTES  4096
+#define LOG_PAGES   ((4 << 20) / PAGE_BYTES)  /* checkpoint above this, when idle */
+#define LOG_URGENT  ((12 << 20) / PAGE_BYTES) /* so much further: idle or not */
+#define LOG_INSIST  ((32 << 20) / PAGE_BYTES) /* the writer waits while the rest is copied */
+#define IDLE_MS     100
+#define OWN_BUSY_MS 250 /* how long a foreign reader (an admin's sqlite3) may hold that up */
+#define INSIST_MS   500 /* how long the control thread ever waits for it */
+
+/* The database's disk being full is no lost write: what was not copied is still in the log. */
+static bool is_lost_write(int rc)
+{
+	switch (rc & 0xff) {
+	case SQLITE_OK:
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+	case SQLITE_FULL:
+	case SQLITE_NOMEM: return false;
+	default: return true;
+	}
+}
+
+static struct timespec after_ms(long ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_nsec += ms * 1000000;
+	t.tv_sec += t.tv_nsec / 1000000000;
+	t.tv_nsec %= 1000000000;
+	return t;
+}
+
+/* After the small commit. */
+static int on_mark(void *arg, sqlite3 *db, const char *name, int pages)
+{
+	struct inv_sync *s = arg;
+
+	(void)db, (void)name;
+	s->mark_pages = pages;
+	return SQLITE_OK;
+}
+
+/*
+ * PASSIVE waits for nobody, but what is committed meanwhile stays uncopied and keeps the log.
+ * RESTART copies that with the writers kept out; most of the work is done by then.
+ */
+static int checkpoint(struct inv_sync *s, bool insist, bool *begun_anew)
+{
+	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+
+	if (rc == SQLITE_OK && insist)
+		rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+	s->mark_pages = 0;
+	if (rc == SQLITE_OK) {
+		rc = sqlite3_step(s->mark);
+		rc = rc == SQLITE_DONE ? SQLITE_OK : rc;
+		(void)sqlite3_reset(s->mark);
+	}
+	*begun_anew = s->mark_pages > 0 && s->mark_pages < LOG_PAGES;
+	return is_lost_write(rc) ? -EIO : 0;
+}
+
+void inv_checkpoint_run(struct inv_sync *s)
+{
+	int before = s->log_pages;
+	bool begun_anew = false;
+	int rc;
+
+	/* The next commit tells how much is left; without one there is nothing to gain. */
+	s->log_pages = 0;
+	s->insisting = before >= LOG_INSIST;
+	pthread_mutex_unlock(&s->lock);
+	rc = checkpoint(s, before >= LOG_INSIST, &begun_anew);
+	pthread_mutex_lock(&s->lock);
+	if (rc && !s->stuck)
+		s->stuck = rc;
+	s->insisting = false;
+	pthread_cond_signal(&s->rested);
+	/* Held up by commits or a reader: not again at once, only when it has grown as much again. */
+	s->due_pages = begun_anew ? LOG_PAGES : before + LOG_PAGES;
+}
+
+bool inv_checkpoint_due(const struct inv_sync *s)
+{
+	return !s->stuck && s->log_pages >= s->due_pages;
+}
+
+static bool log_urgent(const struct inv_sync *s)
+{
+	return !s->stuck && s->log_pages >= s->due_pages + LOG_URGENT;
+}
+
+bool inv_checkpoint_wait(struct inv_sync *s)
+{
+	while (!s->stop && s->asked == s->done && !log_urgent(s)) {
+		struct timespec until = after_ms(IDLE_MS);
+		uint64_t commits = s->commits;
+		int rc = 0;
+
+		while (!rc && !s->stop && s->asked == s->done && !log_urgent(s))
+			rc = pthread_cond_timedwait(&s->wake, &s->lock, &until);
+		if (rc && s->commits == commits)
+			return true;
+	}
+	return !s->stop && log_urgent(s);
+}
+
+/* Without this the thread would never get the write lock from one that takes it again at once. */
+static void wait_for_rest(struct inv_sync *s)
+{
+	struct timespec until = after_ms(INSIST_MS);
+
+	while (s->insisting)
+		if (pthread_cond_timedwait(&s->rested, &s->lock, &until))
+			return;
+}
+
+/* After each commit of the control thread, its write lock let go. */
+static int on_commit(void *arg, sqlite3 *db, const char *name, int pages)
+{
+	struct inv_sync *s = arg;
+	bool due, urgent;
+
+	(void)db, (void)name;
+	pthread_mutex_lock(&s->lock);
+	due = inv_checkpoint_due(s);
+	urgent = log_urgent(s);
+	s->commits++;
+	s->log_pages = pages;
+	/* Waking it once is enough to begin, once more to hurry. */
+	if (due != inv_checkpoint_due(s) || urgent != log_urgent(s))
+		pthread_cond_signal(&s->wake);
+	if (s->insisting)
+		wait_for_rest(s);
+	pthread_mutex_unlock(&s->lock);
+	return SQLITE_OK;
+}
+
+int inv_checkpoint_open(struct inventory *inv, struct inv_sync *s, struct larder_error *err)
+{
+	static const char mark[] = "UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) "
+				   "WHERE key = 'logs'";
+	int rc = inv_connect(inv->path, &s->db, err);
+
+	if (!rc && sqlite3_prepare_v3(s->db, mark, -1, SQLITE_PREPARE_PERSISTENT, &s->mark, NULL) !=
+			   SQLITE_OK)
+		rc = inv_fail(s->db, err, "prepare");
+	if (rc)
+		return rc;
+	(void)sqlite3_busy_timeout(s->db, OWN_BUSY_MS);
+	(void)sqlite3_wal_hook(s->db, on_mark, s);
+	s->due_pages = LOG_PAGES;
+	(void)sqlite3_wal_hook(inv->db, on_commit, s);
+	return 0;
+}
