@@ -18,7 +18,7 @@
 #include "larder/wire.h"
 
 #define MAGIC	   "larder-job 1"
-#define MARKER_MAX (512 * 1024) /* bytes: 32 origins of 4 KiB, 32 specs, one sentence */
+#define MARKER_MAX ((size_t)512 * 1024) /* bytes: 32 origins of 4 KiB, 32 specs, one sentence */
 
 /* Nobody but this process's user (root) may have been able to put names there. */
 static int check_owner(const struct stat *st, const char *what, struct larder_error *err)

@@ -20,7 +20,7 @@
 #include "larder/catalog.h"
 #include "larder/cleanup.h"
 
-#define ANSWER_MAX (256 * 1024)
+#define ANSWER_MAX ((size_t)256 * 1024)
 
 struct search {
 	const char *catalog;

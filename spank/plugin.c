@@ -64,8 +64,8 @@ int slurm_spank_init_post_opt(spank_t sp, int argc, char **argv)
 
 	settings_parse(&settings, argc, argv, NULL);
 	if (is_submission(context))
-		return submit_check(sp, &plugin, &settings, context == S_CTX_ALLOCATOR);
-	if (context == S_CTX_REMOTE)
+		submit_check(sp, &plugin, &settings, context == S_CTX_ALLOCATOR);
+	else if (context == S_CTX_REMOTE)
 		step_begin(sp, &plugin);
 	return 0;
 }

@@ -1,6 +1,7 @@
 /*
  * What the plugin's files share. Everything here runs inside srun, sbatch, slurmstepd or a prolog:
- * no abort, no exit but task_fail's, no wait without a bound, no output but report.c's.
+ * no abort, no exit but those of submit.c and task.c that fail a job on purpose, no wait without a
+ * bound, no output but report.c's.
  */
 #ifndef SPANK_PLUGIN_H
 #define SPANK_PLUGIN_H
@@ -73,8 +74,9 @@ void options_fini(struct plugin *plugin);
 void submit_begin(struct plugin *plugin, bool allocator);
 /* Before an option's value is kept. */
 void submit_option(const struct plugin *plugin, unsigned int id);
-int submit_check(spank_t sp, struct plugin *plugin, const struct settings *settings,
-		 bool allocator);
+/* Ends the command with a sentence when the submission cannot be. */
+void submit_check(spank_t sp, struct plugin *plugin, const struct settings *settings,
+		  bool allocator);
 
 /* --- job.c: prolog and epilog --- */
 void job_prolog(spank_t sp, struct plugin *plugin, const struct settings *settings);

@@ -1,8 +1,6 @@
 /*
- * Owns what happens before a job is queued: what must not be inherited is dropped, the catalog is
- * asked, and the digests are fixed for all nodes and runs of the job.
- * Must not ask the daemon (there is none on a login node) and trusts nothing it says itself later:
- * the nodes check again.
+ * Owns what happens before a job is queued: options not inherited, names checked, digests fixed.
+ * Must not ask the daemon; what it finds out is the user's word to the nodes, which check again.
  * Called by plugin.c in srun, sbatch and salloc, as the submitting user.
  */
 #include <errno.h>
@@ -13,6 +11,7 @@
 
 #include "larder/catalog.h"
 #include "larder/cleanup.h"
+#include "larder/text.h"
 #include "plugin.h"
 #include "variables.h"
 
@@ -88,20 +87,39 @@ void submit_option(const struct plugin *plugin, unsigned int id)
 	unsetenv(name);
 }
 
+/*
+ * Ends the command, as Slurm does when this hook answers -1; but that is heard only where
+ * plugstack.conf has "required". Nothing has been sent yet. No handlers: one of them unloads us.
+ */
+static void refuse(const char *sentence)
+{
+	const char *text = getenv("SLURM_EXIT_ERROR");
+	uint64_t status;
+
+	report("%s", sentence);
+	if (!text || larder_u64_parse(text, &status, NULL) || status > 255)
+		status = 1;
+	fflush(NULL);
+	_exit((int)status);
+}
+
 /* A step of a job that is there already: no prolog comes, the node compares with the job's leases.
  */
-static int check_step(const struct plugin *plugin)
+static void check_step(const struct plugin *plugin)
 {
+	char sentence[256];
+
 	for (int i = 0; i < OPTION_COUNT; i++) {
 		if (i == OPTION_DATASET || !plugin->values[i])
 			continue;
-		report("--%s belongs to the job (sbatch, salloc), it cannot be changed for a step",
-		       plugin->options[i].name);
-		return -1;
+		snprintf(
+			sentence, sizeof(sentence),
+			"--%s belongs to the job (sbatch, salloc), it cannot be changed for a step",
+			plugin->options[i].name);
+		refuse(sentence);
 	}
 	if (plugin->values[OPTION_DATASET])
 		setenv(VARIABLE_STEP, "1", 1);
-	return 0;
 }
 
 /* Text of the spec with version and digest as the catalog has them now. NULL on ENOMEM. */
@@ -177,23 +195,25 @@ static int fix(spank_t sp, const struct settings *settings, const struct request
 	return 0;
 }
 
-int submit_check(spank_t sp, struct plugin *plugin, const struct settings *settings, bool allocator)
+void submit_check(spank_t sp, struct plugin *plugin, const struct settings *settings,
+		  bool allocator)
 {
 	struct larder_error err = {0};
 	struct request request = {0};
 	int rc;
 
-	if (!allocator && getenv("SLURM_JOB_ID"))
-		return check_step(plugin);
+	if (!allocator && getenv("SLURM_JOB_ID")) {
+		check_step(plugin);
+		return;
+	}
 	plugin->components++;
 	spank_job_control_unsetenv(sp, VARIABLE_FIXED);
 	if (!plugin->values[OPTION_DATASET])
-		return 0;
+		return;
 	rc = request_parse(plugin->values, &request, &err);
 	if (!rc)
 		rc = fix(sp, settings, &request, &err);
 	request_fini(&request);
 	if (rc)
-		report("%s", err.text);
-	return rc ? -1 : 0;
+		refuse(err.text);
 }

@@ -77,6 +77,12 @@ static void begin(struct stage *s, spank_context_t context)
 	assert_int_equal(slurm_spank_init(s->host, 1, s->argv), 0);
 }
 
+/* What the command's exit status becomes when the submission is refused. */
+static int refused(struct stage *s)
+{
+	return host_run(s->host, slurm_spank_init_post_opt, s->argv);
+}
+
 static int finish(struct stage *s)
 {
 	return slurm_spank_init_post_opt(s->host, 1, s->argv);
@@ -99,8 +105,11 @@ static void test_an_unknown_name_is_refused_with_the_nearest(void **state)
 
 	begin(s, S_CTX_ALLOCATOR);
 	assert_int_equal(host_type(s->host, "dataset", "imagenot"), 0);
-	assert_int_equal(finish(s), -1);
+	assert_int_equal(refused(s), 1);
 	assert_non_null(strstr(s->host->said, "imagenot"));
+	setenv("SLURM_EXIT_ERROR", "17", 1);
+	assert_int_equal(refused(s), 17);
+	unsetenv("SLURM_EXIT_ERROR");
 	assert_non_null(strstr(s->host->said, "imagenet"));
 	assert_null(host_get(s->host->control, "LARDER_FIXED"));
 }
@@ -283,7 +292,7 @@ static void test_a_step_says_that_it_was_typed_and_takes_nothing_else(void **sta
 	assert_string_equal(getenv("SLURM_SPANK_LARDER_STEP"), "1");
 	assert_null(host_get(s->host->control, "LARDER_FIXED"));
 	assert_int_equal(host_type(s->host, "dataset-wait", "all"), 0);
-	assert_int_equal(finish(s), -1);
+	assert_int_equal(refused(s), 1);
 	assert_non_null(strstr(s->host->said, "--dataset-wait"));
 	unsetenv("SLURM_SPANK_LARDER_STEP");
 }
