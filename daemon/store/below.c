@@ -62,7 +62,7 @@ bool below_casefolds(int dir)
 
 void trash_unique(struct tier *tier, char out[STORE_UNIQUE_MAX])
 {
-	struct timespec now = { 0 };
+	struct timespec now = {0};
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	snprintf(out, STORE_UNIQUE_MAX, "%010jd.%09ld-%" PRIu64, (intmax_t)now.tv_sec, now.tv_nsec,
@@ -71,7 +71,7 @@ void trash_unique(struct tier *tier, char out[STORE_UNIQUE_MAX])
 
 void place_init(struct place *place, int root)
 {
-	*place = (struct place){ .root = root, .fd = -1 };
+	*place = (struct place){.root = root, .fd = -1};
 }
 
 void place_fini(struct place *place)
@@ -230,7 +230,7 @@ static int walk_dir(struct walk *walk, const char *dir,
 
 int store_walk(int root, int (*fn)(int dir, const struct dirent *entry, void *arg), void *arg)
 {
-	struct walk walk = { .root = root };
+	struct walk walk = {.root = root};
 	int rc = walk_push(&walk, "", "");
 
 	while (rc == 0 && walk.n > 0) {

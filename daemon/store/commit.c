@@ -3,8 +3,8 @@
  * the names synced with the next batch's data. The only caller of syncfs. Must not know trees or
  * jobs. Started by committer.c.
  *
- * An I/O error is reported once, to whoever syncs next. So a failed sync ends an epoch: whatever was
- * begun in it and has no name yet never gets one, also what is still being written, because its
+ * An I/O error is reported once, to whoever syncs next. So a failed sync ends an epoch: whatever
+ * was begun in it and has no name yet never gets one, also what is still being written, because its
  * pages may be among those that the kernel dropped and now shows as clean.
  */
 #include <errno.h>
@@ -19,7 +19,7 @@
 
 int64_t commit_mono_ms(void)
 {
-	struct timespec now = { 0 };
+	struct timespec now = {0};
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
@@ -49,9 +49,10 @@ int commit_failed(const struct commit_client *client, struct larder_error *err)
 
 void commit_old_epoch(const struct committer *c, struct larder_error *why)
 {
-	larder_error_set(why, EIO,
-			 "tier %s: an I/O error was reported while this was being written; it was thrown away, because what is on the disk cannot be known",
-			 c->tier->path);
+	larder_error_set(
+		why, EIO,
+		"tier %s: an I/O error was reported while this was being written; it was thrown away, because what is on the disk cannot be known",
+		c->tier->path);
 }
 
 /* --- lists --- */
@@ -172,7 +173,7 @@ static void tell_durable(struct named_list *list)
 static void sift_epoch(struct committer *c, struct named_list *list)
 {
 	uint32_t epoch = committer_epoch(c);
-	struct larder_error why = { 0 };
+	struct larder_error why = {0};
 	size_t kept = 0;
 	size_t i;
 
@@ -188,8 +189,8 @@ static void sift_epoch(struct committer *c, struct named_list *list)
 
 static void name_file(struct committer *c, const struct commit_file *file)
 {
-	struct named done = { file->client, file->index, file->size, file->epoch };
-	struct larder_error why = { 0 };
+	struct named done = {file->client, file->index, file->size, file->epoch};
+	struct larder_error why = {0};
 
 	if (committer_check(c, file->client, NULL))
 		return;
@@ -218,13 +219,14 @@ static void name_files(struct committer *c, struct batch *batch)
 
 static void sync_failed(struct committer *c, int code)
 {
-	struct larder_error why = { 0 };
+	struct larder_error why = {0};
 	size_t i;
 
 	atomic_fetch_add(&c->epoch, 1);
-	larder_error_set(&why, EIO,
-			 "tier %s: writing to the disk failed (%s); what was not yet safe was thrown away. See the kernel's log, and check the device",
-			 c->tier->path, strerror(code));
+	larder_error_set(
+		&why, EIO,
+		"tier %s: writing to the disk failed (%s); what was not yet safe was thrown away. See the kernel's log, and check the device",
+		c->tier->path, strerror(code));
 	pthread_mutex_lock(&c->lock);
 	for (i = 0; i < c->linked.n; i++)
 		commit_fail(c->linked.items[i].client, &why);
@@ -267,7 +269,7 @@ bool commit_due(const struct committer *c)
 
 static struct timespec due_time(int64_t ms)
 {
-	return (struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+	return (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
 }
 
 static void wait_for_work(struct committer *c)
@@ -317,4 +319,3 @@ void *commit_main(void *arg)
 	pthread_mutex_unlock(&c->lock);
 	return NULL;
 }
-

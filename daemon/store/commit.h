@@ -9,11 +9,11 @@
 
 #include "store/inside.h"
 
-#define COMMIT_START   4                     /* 1/4 of a full batch is enough to begin one */
+#define COMMIT_START   4		     /* 1/4 of a full batch is enough to begin one */
 #define COMMIT_BYTES   (UINT64_C(256) << 20) /* begins one too */
 #define COMMIT_WAITING (UINT64_C(1) << 30)   /* more bytes than this do not wait: commit blocks */
-#define COMMIT_NAMES   65536                 /* links and such hold no descriptor */
-#define COMMIT_AGE_MS  2000                  /* nothing waits longer for company */
+#define COMMIT_NAMES   65536		     /* links and such hold no descriptor */
+#define COMMIT_AGE_MS  2000		     /* nothing waits longer for company */
 
 /* Something with a name, which the next successful sync makes durable. */
 struct named {
@@ -48,7 +48,7 @@ struct committer {
 	uint64_t filling_gen; /* number of the batch that is being filled, from 1 */
 	uint64_t durable_gen; /* everything up to it is durable, or failed */
 	uint64_t want_gen;    /* somebody waits for it */
-	int64_t due_ms;       /* by when a batch starts at the latest; 0: nothing waits */
+	int64_t due_ms;	      /* by when a batch starts at the latest; 0: nothing waits */
 	uint32_t *fd_epoch;   /* by descriptor; 0: not ours */
 	size_t n_fd_epoch;
 	/* the thread's alone while working; under the lock otherwise */

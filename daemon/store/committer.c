@@ -101,7 +101,7 @@ int committer_add_file(struct committer *c, const struct commit_file *file,
 		rc = commit_failed(own.client, err);
 	}
 	if (rc == 0 && own.epoch != committer_epoch(c)) {
-		struct larder_error why = { 0 };
+		struct larder_error why = {0};
 
 		commit_old_epoch(c, &why);
 		commit_fail(own.client, &why);
@@ -121,7 +121,7 @@ int committer_add_file(struct committer *c, const struct commit_file *file,
 int committer_add_name(struct committer *c, struct commit_client *client, uint64_t index,
 		       uint64_t bytes, uint32_t epoch, struct larder_error *err)
 {
-	struct named item = { client, index, bytes, epoch };
+	struct named item = {client, index, bytes, epoch};
 	int rc;
 
 	pthread_mutex_lock(&c->lock);
@@ -160,7 +160,7 @@ void committer_leave(struct committer *c, struct commit_client *client)
 {
 	pthread_mutex_lock(&c->lock);
 	/* so that what is left of a running batch is not named any more */
-	commit_fail(client, &(struct larder_error){ .code = ECANCELED, .text = "cancelled" });
+	commit_fail(client, &(struct larder_error){.code = ECANCELED, .text = "cancelled"});
 	c->leaving++;
 	while (c->working)
 		pthread_cond_wait(&c->done, &c->lock);
@@ -177,7 +177,7 @@ void committer_leave(struct committer *c, struct commit_client *client)
 /* Two batches of descriptors for each tier must leave most of the process's to others. */
 static size_t files_a_batch(void)
 {
-	struct rlimit limit = { .rlim_cur = 1024 };
+	struct rlimit limit = {.rlim_cur = 1024};
 	size_t n;
 
 	getrlimit(RLIMIT_NOFILE, &limit);

@@ -10,7 +10,7 @@ void cursors_init(struct cursors *cs, int tree, int base)
 {
 	int i;
 
-	*cs = (struct cursors){ 0 };
+	*cs = (struct cursors){0};
 	pthread_mutex_init(&cs->lock, NULL);
 	pthread_cond_init(&cs->free_cursor, NULL);
 	for (i = 0; i < STORE_CURSORS; i++) {

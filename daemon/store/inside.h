@@ -21,9 +21,9 @@
 struct committer;
 
 struct tier {
-	char *path;   /* absolute */
-	int fd;       /* its directory, open from start to end: syncfs reports through it */
-	int id_fd;    /* larder-tier; holds the lock against a second daemon */
+	char *path; /* absolute */
+	int fd;	    /* its directory, open from start to end: syncfs reports through it */
+	int id_fd;  /* larder-tier; holds the lock against a second daemon */
 	int trees_fd;
 	int trash_fd;
 	dev_t dev;
@@ -33,7 +33,7 @@ struct tier {
 	struct committer *committer;
 };
 
-#define STORE_UNIQUE_MAX 64
+#define STORE_UNIQUE_MAX   64
 #define STORE_KEY_PATH_MAX 512 /* "<domain>/<name>/<version>@<digest>/manifest" */
 
 /* --- below.c: opening below a descriptor --- */
@@ -106,7 +106,10 @@ struct tree_open {
 	struct manifest_reader *reader;
 	struct place place;
 };
-#define TREE_OPEN_NONE { .data = -1, .manifest = -1, .place = { .root = -1, .fd = -1 } }
+#define TREE_OPEN_NONE                                                                             \
+	{                                                                                          \
+		.data = -1, .manifest = -1, .place = {.root = -1, .fd = -1 }                       \
+	}
 int tree_open(struct tier *tier, const struct tree_key *key, struct tree_open *open,
 	      struct larder_error *err);
 /* From the manifest's first shard again. */
@@ -117,12 +120,12 @@ void tree_open_fini(struct tree_open *open);
 
 struct naming {
 	enum { NAMING_FD, NAMING_LINK, NAMING_EMPTY, NAMING_SYMLINK } kind;
-	int fd;              /* FD: the unnamed file */
-	int from;            /* LINK: the base's directory, same last component */
+	int fd;	  /* FD: the unnamed file */
+	int from; /* LINK: the base's directory, same last component */
 	mode_t mode;
 	uint64_t size;
 	int64_t mtime_ns;
-	const char *target;  /* SYMLINK */
+	const char *target; /* SYMLINK */
 };
 /*
  * Gives it the name. What is there already and is the same by type, size and mode stays: names are
@@ -138,7 +141,7 @@ struct timespec naming_time(int64_t ns);
 /* What the committer knows of a sink. Its fields are the committer's once it is registered. */
 struct commit_client {
 	struct larder_error failed; /* code 0: not; sticky. Under the committer's lock */
-	uint64_t last_gen;          /* the batch of its latest item */
+	uint64_t last_gen;	    /* the batch of its latest item */
 	/* Puts an unnamed file's name in place. On the committer's thread. */
 	int (*name)(struct commit_client *client, const char *path, int fd, uint64_t size,
 		    mode_t mode, struct larder_error *err);

@@ -1,7 +1,7 @@
 /*
  * How a name appears in a tree: for an unnamed file whose bytes are durable, a hard link, an empty
- * file, a symlink. Must not sync and must not decide when. Called by sink.c, on transfer threads and
- * on the committer's.
+ * file, a symlink. Must not sync and must not decide when. Called by sink.c, on transfer threads
+ * and on the committer's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include "larder/cleanup.h"
 #include "store/inside.h"
 
-#define NS_PER_S INT64_C(1000000000)
+#define NS_PER_S      INT64_C(1000000000)
 #define REPLACE_TRIES 16 /* the trash may be emptied between our link and our rename */
 
 struct timespec naming_time(int64_t ns)
@@ -28,19 +28,20 @@ struct timespec naming_time(int64_t ns)
 		rest += NS_PER_S;
 		sec--;
 	}
-	return (struct timespec){ .tv_sec = sec, .tv_nsec = rest };
+	return (struct timespec){.tv_sec = sec, .tv_nsec = rest};
 }
 
 int naming_stamp(int fd, mode_t mode, int64_t mtime_ns)
 {
-	struct timespec times[2] = { naming_time(mtime_ns), naming_time(mtime_ns) };
+	struct timespec times[2] = {naming_time(mtime_ns), naming_time(mtime_ns)};
 
 	if (fchmod(fd, mode) < 0 || futimens(fd, times) < 0)
 		return -errno;
 	return 0;
 }
 
-/* Naming by descriptor needs CAP_DAC_READ_SEARCH, naming by /proc needs /proc: one of them is there. */
+/* Naming by descriptor needs CAP_DAC_READ_SEARCH, naming by /proc needs /proc: one of them is
+ * there. */
 static int link_fd(int fd, int dir, const char *name)
 {
 	char path[40];
@@ -55,7 +56,8 @@ static int link_fd(int fd, int dir, const char *name)
 
 static int make_empty(int dir, const char *name, const struct naming *naming)
 {
-	auto_fd int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0400);
+	auto_fd int fd =
+		openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0400);
 
 	if (fd < 0)
 		return -errno;
@@ -64,7 +66,7 @@ static int make_empty(int dir, const char *name, const struct naming *naming)
 
 static int make_symlink(int dir, const char *name, const struct naming *naming)
 {
-	struct timespec times[2] = { naming_time(naming->mtime_ns), naming_time(naming->mtime_ns) };
+	struct timespec times[2] = {naming_time(naming->mtime_ns), naming_time(naming->mtime_ns)};
 
 	if (symlinkat(naming->target, dir, name) < 0 ||
 	    utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) < 0)
@@ -76,14 +78,10 @@ static int make_symlink(int dir, const char *name, const struct naming *naming)
 static int put_once(int dir, const char *name, const char *from_name, const struct naming *naming)
 {
 	switch (naming->kind) {
-	case NAMING_FD:
-		return link_fd(naming->fd, dir, name);
-	case NAMING_LINK:
-		return linkat(naming->from, from_name, dir, name, 0) < 0 ? -errno : 0;
-	case NAMING_EMPTY:
-		return make_empty(dir, name, naming);
-	case NAMING_SYMLINK:
-		return make_symlink(dir, name, naming);
+	case NAMING_FD: return link_fd(naming->fd, dir, name);
+	case NAMING_LINK: return linkat(naming->from, from_name, dir, name, 0) < 0 ? -errno : 0;
+	case NAMING_EMPTY: return make_empty(dir, name, naming);
+	case NAMING_SYMLINK: return make_symlink(dir, name, naming);
 	}
 	return -EINVAL;
 }

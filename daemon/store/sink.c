@@ -1,7 +1,7 @@
 /*
- * A tree being filled: the sink that transfers write into. Unnamed files go to the tier's committer;
- * links, symlinks, empty files and directories get their names at once and wait for its next sync.
- * Must not read origins or digest. Called on transfer threads, many at once.
+ * A tree being filled: the sink that transfers write into. Unnamed files go to the tier's
+ * committer; links, symlinks, empty files and directories get their names at once and wait for its
+ * next sync. Must not read origins or digest. Called on transfer threads, many at once.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -147,7 +147,8 @@ static int sink_commit(struct sink *sink, const struct shard *shard, int fd,
 	rc = naming_stamp(fd, file.mode, shard->mtime_ns);
 	if (rc)
 		return say(ts, err, rc, "set mode and time of", shard->path);
-	/* write-back starts now, so that the batch's sync finds little left; its errors show there */
+	/* write-back starts now, so that the batch's sync finds little left; its errors show there
+	 */
 	sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	file.path = strdup(shard->path);
 	if (!file.path)
@@ -161,7 +162,7 @@ static int sink_name(struct commit_client *client, const char *path, int fd, uin
 		     mode_t mode, struct larder_error *err)
 {
 	struct tree_sink *ts = client->owner;
-	const struct naming naming = { .kind = NAMING_FD, .fd = fd, .mode = mode, .size = size };
+	const struct naming naming = {.kind = NAMING_FD, .fd = fd, .mode = mode, .size = size};
 	int rc = name_it(ts, path, &naming);
 
 	return rc ? say(ts, err, rc, "give its name to", path) : 0;
@@ -212,15 +213,15 @@ static int sink_link(struct sink *sink, const struct shard *shard, struct larder
 	cursor_give(&ts->cursors, cursor);
 	if (rc)
 		return say(ts, err, rc, "link", shard->path);
-	return committer_add_name(ts->tier->committer, &ts->client, shard->index, shard->size, epoch,
-				  err);
+	return committer_add_name(ts->tier->committer, &ts->client, shard->index, shard->size,
+				  epoch, err);
 }
 
 /* --- make --- */
 
 static int make_dir(struct tree_sink *ts, const struct shard *shard)
 {
-	struct timespec times[2] = { naming_time(shard->mtime_ns), naming_time(shard->mtime_ns) };
+	struct timespec times[2] = {naming_time(shard->mtime_ns), naming_time(shard->mtime_ns)};
 	struct cursor *cursor = cursor_take(&ts->cursors, shard->path);
 	const char *name;
 	int fd = -1;
@@ -273,15 +274,9 @@ static int sink_make(struct sink *sink, const struct shard *shard, struct larder
 	if (rc)
 		return rc;
 	switch (shard->type) {
-	case SHARD_DIR:
-		rc = make_dir(ts, shard);
-		break;
-	case SHARD_FILE:
-		rc = make_file(ts, shard);
-		break;
-	case SHARD_SYMLINK:
-		rc = make_symlink(ts, shard);
-		break;
+	case SHARD_DIR: rc = make_dir(ts, shard); break;
+	case SHARD_FILE: rc = make_file(ts, shard); break;
+	case SHARD_SYMLINK: rc = make_symlink(ts, shard); break;
 	}
 	if (rc)
 		return say(ts, err, rc, "make", shard->path);

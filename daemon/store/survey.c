@@ -1,6 +1,7 @@
 /*
- * What is on the disk: every tree of a tier, and which shards of a tree's manifest are there by name,
- * type and size. Reads no bytes of shards and changes nothing. Called by recovery and gc, on workers.
+ * What is on the disk: every tree of a tier, and which shards of a tree's manifest are there by
+ * name, type and size. Reads no bytes of shards and changes nothing. Called by recovery and gc, on
+ * workers.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,12 +16,9 @@
 static bool looks_right(const struct shard *shard, const struct stat *st)
 {
 	switch (shard->type) {
-	case SHARD_FILE:
-		return S_ISREG(st->st_mode) && (uint64_t)st->st_size == shard->size;
-	case SHARD_SYMLINK:
-		return S_ISLNK(st->st_mode);
-	case SHARD_DIR:
-		return S_ISDIR(st->st_mode);
+	case SHARD_FILE: return S_ISREG(st->st_mode) && (uint64_t)st->st_size == shard->size;
+	case SHARD_SYMLINK: return S_ISLNK(st->st_mode);
+	case SHARD_DIR: return S_ISDIR(st->st_mode);
 	}
 	return false;
 }
@@ -47,7 +45,8 @@ static int survey(struct tree_open *tree, uint8_t *bits, uint64_t limit, uint64_
 
 	while ((rc = manifest_reader_next(tree->reader, &shard, err)) == 1) {
 		if (shard.index >= limit)
-			return larder_error_set(err, EINVAL, "the manifest has more lines than it says");
+			return larder_error_set(err, EINVAL,
+						"the manifest has more lines than it says");
 		rc = is_there(&tree->place, &shard);
 		if (rc < 0)
 			return larder_error_set(err, rc, "look for a shard: %s", strerror(-rc));
@@ -93,7 +92,7 @@ struct finder {
 
 static int tell(struct finder *finder, const struct tree_key *key)
 {
-	struct larder_manifest_head head = { 0 };
+	struct larder_manifest_head head = {0};
 	auto_fd int fd = -1;
 	bool sound;
 	int rc;
@@ -113,7 +112,7 @@ static int found(struct finder *finder)
 	char path[STORE_KEY_PATH_MAX];
 	auto_free char *last = strdup(finder->parts[2]);
 	char *at = last ? strrchr(last, '@') : NULL;
-	struct tree_key key = { .domain = finder->parts[0], .name = finder->parts[1] };
+	struct tree_key key = {.domain = finder->parts[0], .name = finder->parts[1]};
 
 	if (!last)
 		return -ENOMEM;
@@ -164,7 +163,7 @@ int tier_each_tree(struct tier *tier,
 			     void *arg),
 		   void *arg, struct larder_error *err)
 {
-	struct finder finder = { .tier = tier, .fn = fn, .arg = arg };
+	struct finder finder = {.tier = tier, .fn = fn, .arg = arg};
 	int fd = below_open(tier->trees_fd, ".", O_RDONLY | O_DIRECTORY, 0);
 	int rc = fd < 0 ? fd : find_below(&finder, fd);
 

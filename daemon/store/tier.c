@@ -14,8 +14,8 @@
 #include "larder/cleanup.h"
 #include "store/inside.h"
 
-#define ID_FILE   "larder-tier"
-#define ID_NEW    "larder-tier.new"
+#define ID_FILE	  "larder-tier"
+#define ID_NEW	  "larder-tier.new"
 #define ID_PREFIX "larder-tier 1 "
 #define ID_DIGITS 32
 
@@ -32,19 +32,21 @@ static int check_directory(const char *path, int fd, struct larder_error *err)
 	if (fstat(fd, &st) < 0 || fstatvfs(fd, &fs) < 0)
 		return larder_error_set(err, errno, "tier %s: %s", path, strerror(errno));
 	if (st.st_uid != geteuid())
-		return larder_error_set(err, EPERM,
-					"tier %s belongs to uid %u, not to uid %u that the daemon runs as: chown it",
-					path, st.st_uid, geteuid());
+		return larder_error_set(
+			err, EPERM,
+			"tier %s belongs to uid %u, not to uid %u that the daemon runs as: chown it",
+			path, st.st_uid, geteuid());
 	if (st.st_mode & 0022)
-		return larder_error_set(err, EPERM,
-					"tier %s may be written by others (mode %04o): chmod go-w it", path,
-					st.st_mode & 07777);
+		return larder_error_set(
+			err, EPERM, "tier %s may be written by others (mode %04o): chmod go-w it",
+			path, st.st_mode & 07777);
 	if (fs.f_flag & ST_RDONLY)
 		return larder_error_set(err, EROFS, "tier %s is on a read-only file system", path);
 	if (below_casefolds(fd))
-		return larder_error_set(err, EINVAL,
-					"tier %s folds the case of names, which makes two shards one: use a directory without casefold (chattr -F)",
-					path);
+		return larder_error_set(
+			err, EINVAL,
+			"tier %s folds the case of names, which makes two shards one: use a directory without casefold (chattr -F)",
+			path);
 	return 0;
 }
 
@@ -67,9 +69,10 @@ static int check_unused(const char *path, int fd, struct larder_error *err)
 
 		if (strcmp(name, ".") && strcmp(name, "..") && strcmp(name, "lost+found") &&
 		    strcmp(name, ID_NEW))
-			return larder_error_set(err, ENOTEMPTY,
-						"tier %s holds \"%s\" but no %s: it belongs to something else; give larderd an empty directory",
-						path, name, ID_FILE);
+			return larder_error_set(
+				err, ENOTEMPTY,
+				"tier %s holds \"%s\" but no %s: it belongs to something else; give larderd an empty directory",
+				path, name, ID_FILE);
 	}
 	return 0;
 }
@@ -126,8 +129,8 @@ static int id_read(struct tier *tier, struct larder_error *err)
 	if ((size_t)n != want || memcmp(line, ID_PREFIX, sizeof(ID_PREFIX) - 1) ||
 	    line[want - 1] != '\n' || strspn(digits, "0123456789abcdef") != ID_DIGITS)
 		return larder_error_set(err, EINVAL,
-					"%s/%s is damaged: it must read \"%s\" and 32 hex digits", tier->path,
-					ID_FILE, ID_PREFIX);
+					"%s/%s is damaged: it must read \"%s\" and 32 hex digits",
+					tier->path, ID_FILE, ID_PREFIX);
 	memcpy(tier->id, digits, ID_DIGITS);
 	tier->id[ID_DIGITS] = '\0';
 	return 0;
@@ -136,12 +139,13 @@ static int id_read(struct tier *tier, struct larder_error *err)
 /* A lock of the process, not of the descriptor: a child of ours that hangs must not keep it. */
 static int id_lock(struct tier *tier, struct larder_error *err)
 {
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
 	if (fcntl(tier->id_fd, F_SETLK, &lock) == 0)
 		return 0;
 	if (errno == EACCES || errno == EAGAIN)
-		return larder_error_set(err, EBUSY, "tier %s is in use by another larderd", tier->path);
+		return larder_error_set(err, EBUSY, "tier %s is in use by another larderd",
+					tier->path);
 	return larder_error_set(err, errno, "lock %s/%s: %s", tier->path, ID_FILE, strerror(errno));
 }
 
@@ -187,7 +191,8 @@ static int subdir_open(struct tier *tier, const char *name, int *fd, struct lard
 
 	*fd = below_make_dir(tier->fd, name, 0700);
 	if (*fd < 0)
-		return larder_error_set(err, *fd, "make %s/%s: %s", tier->path, name, strerror(-*fd));
+		return larder_error_set(err, *fd, "make %s/%s: %s", tier->path, name,
+					strerror(-*fd));
 	if (fstat(*fd, &st) < 0)
 		return larder_error_set(err, errno, "stat %s/%s: %s", tier->path, name,
 					strerror(errno));
@@ -203,7 +208,7 @@ static int subdir_open(struct tier *tier, const char *name, int *fd, struct lard
 /* Proves by doing it that unnamed files work and can be given a name. */
 static int probe_unnamed(struct tier *tier, struct larder_error *err)
 {
-	const struct naming naming = { .kind = NAMING_FD, .mode = 0400 };
+	const struct naming naming = {.kind = NAMING_FD, .mode = 0400};
 	struct naming named = naming;
 	char unique[STORE_UNIQUE_MAX];
 	int rc;
@@ -217,9 +222,10 @@ static int probe_unnamed(struct tier *tier, struct larder_error *err)
 		unlinkat(tier->trash_fd, unique, 0);
 	}
 	if (rc == -EOPNOTSUPP || rc == -EISDIR || rc == -EINVAL)
-		return larder_error_set(err, EOPNOTSUPP,
-					"tier %s: its file system has no unnamed files (O_TMPFILE); ext4, XFS, btrfs and tmpfs have",
-					tier->path);
+		return larder_error_set(
+			err, EOPNOTSUPP,
+			"tier %s: its file system has no unnamed files (O_TMPFILE); ext4, XFS, btrfs and tmpfs have",
+			tier->path);
 	return rc ? larder_error_set(err, rc, "tier %s: %s", tier->path, strerror(-rc)) : 0;
 }
 
@@ -318,8 +324,9 @@ int tier_alive(struct tier *tier, struct larder_error *err)
 	if (stat(tier->path, &st) < 0)
 		return larder_error_set(err, errno, "tier %s: %s", tier->path, strerror(errno));
 	if (st.st_dev != tier->dev || st.st_ino != tier->ino)
-		return larder_error_set(err, ESTALE,
-					"tier %s: something else is mounted there now, or it was unmounted",
-					tier->path);
+		return larder_error_set(
+			err, ESTALE,
+			"tier %s: something else is mounted there now, or it was unmounted",
+			tier->path);
 	return 0;
 }

@@ -14,12 +14,12 @@
 #include "larder/cleanup.h"
 #include "store/inside.h"
 
-#define DEPTH_MAX    16 /* deeper directories become entries of the trash: bounded descriptors */
-#define NS_PER_S     INT64_C(1000000000)
-#define SLICE_NS     (20 * 1000 * 1000) /* how soon a lifted limit or a stop is seen */
-#define XFS_MAGIC    0x58465342
-#define XFS_WAIT_MS  500 /* XFS frees the blocks of an unlinked file a little later */
-#define STAT_BLOCK   512 /* st_blocks' unit */
+#define DEPTH_MAX   16 /* deeper directories become entries of the trash: bounded descriptors */
+#define NS_PER_S    INT64_C(1000000000)
+#define SLICE_NS    (20 * 1000 * 1000) /* how soon a lifted limit or a stop is seen */
+#define XFS_MAGIC   0x58465342
+#define XFS_WAIT_MS 500 /* XFS frees the blocks of an unlinked file a little later */
+#define STAT_BLOCK  512 /* st_blocks' unit */
 
 struct emptier {
 	struct tier *tier;
@@ -28,12 +28,12 @@ struct emptier {
 	int64_t due_ns;
 	uint64_t removed;
 	uint64_t expected; /* bytes that should show up as free */
-	int error;         /* the first; the rest is emptied all the same */
+	int error;	   /* the first; the rest is emptied all the same */
 };
 
 static int64_t mono_ns(void)
 {
-	struct timespec now = { 0 };
+	struct timespec now = {0};
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
@@ -56,7 +56,7 @@ static void pace(struct emptier *e)
 		e->due_ns += NS_PER_S / rate;
 	while (rate && !stopped(e) && e->due_ns - now > SLICE_NS / 4) {
 		int64_t left = e->due_ns - now;
-		struct timespec slice = { .tv_nsec = left < SLICE_NS ? left : SLICE_NS };
+		struct timespec slice = {.tv_nsec = left < SLICE_NS ? left : SLICE_NS};
 
 		nanosleep(&slice, NULL);
 		now = mono_ns();
@@ -164,14 +164,14 @@ static int empty_all(struct emptier *e)
 
 static uint64_t free_bytes(struct tier *tier)
 {
-	struct tier_space space = { 0 };
+	struct tier_space space = {0};
 
 	return tier_space(tier, &space, NULL) == 0 ? space.free : 0;
 }
 
 static uint64_t measure(struct emptier *e, uint64_t before)
 {
-	const struct timespec tick = { .tv_nsec = 5 * 1000 * 1000 };
+	const struct timespec tick = {.tv_nsec = 5 * 1000 * 1000};
 	int64_t until = mono_ns() + XFS_WAIT_MS * INT64_C(1000000);
 	uint64_t now = free_bytes(e->tier);
 	struct statfs fs;
@@ -187,7 +187,7 @@ static uint64_t measure(struct emptier *e, uint64_t before)
 int trash_empty(struct tier *tier, const _Atomic uint32_t *files_per_s, const _Atomic bool *stop,
 		uint64_t *freed, struct larder_error *err)
 {
-	struct emptier e = { .tier = tier, .files_per_s = files_per_s, .stop = stop };
+	struct emptier e = {.tier = tier, .files_per_s = files_per_s, .stop = stop};
 	uint64_t before = free_bytes(tier);
 	int rc = empty_all(&e);
 
@@ -235,7 +235,7 @@ static int weigh(int dir, const struct dirent *entry, void *arg)
 
 int trash_bytes(struct tier *tier, uint64_t *bytes, struct larder_error *err)
 {
-	struct weight weight = { .files_only = true };
+	struct weight weight = {.files_only = true};
 	int rc = store_walk(tier->trash_fd, weigh, &weight);
 
 	*bytes = weight.bytes;
@@ -248,7 +248,7 @@ int trash_bytes(struct tier *tier, uint64_t *bytes, struct larder_error *err)
 int tree_weight(struct tier *tier, const struct tree_key *key, uint64_t *bytes, uint64_t *inodes,
 		struct larder_error *err)
 {
-	struct weight weight = { 0 };
+	struct weight weight = {0};
 	char path[STORE_KEY_PATH_MAX];
 	auto_fd int fd = -1;
 	int rc = tree_key_path(key, "", path, err);

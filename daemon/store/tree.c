@@ -16,16 +16,18 @@
 #define CREATE_TRIES 8 /* tree_trash may take an empty parent away under us */
 #define COPY_BYTES   (256 * 1024)
 
-static const char DOMAIN_BYTES[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+static const char DOMAIN_BYTES[] =
+	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
 static int domain_check(const char *domain, struct larder_error *err)
 {
 	size_t len = strlen(domain);
 
 	if (len == 0 || len > 63 || domain[0] == '.' || strspn(domain, DOMAIN_BYTES) != len)
-		return larder_error_set(err, EINVAL,
-					"\"%.80s\" is no domain: 1 to 63 letters, digits, '.', '_' or '-', not starting with '.'",
-					domain);
+		return larder_error_set(
+			err, EINVAL,
+			"\"%.80s\" is no domain: 1 to 63 letters, digits, '.', '_' or '-', not starting with '.'",
+			domain);
 	return 0;
 }
 
@@ -43,7 +45,8 @@ int tree_key_path(const struct tree_key *key, const char *suffix, char out[STORE
 	if (rc)
 		return rc;
 	if (strlen(key->digest) != LARDER_DIGEST_HEX)
-		return larder_error_set(err, EINVAL, "a tree is named by all %d digits of its digest",
+		return larder_error_set(err, EINVAL,
+					"a tree is named by all %d digits of its digest",
 					LARDER_DIGEST_HEX);
 	snprintf(out, STORE_KEY_PATH_MAX, "%s/%s/%s@%s%s", key->domain, key->name, key->version,
 		 key->digest, suffix);
@@ -142,7 +145,7 @@ void tree_open_fini(struct tree_open *open)
 
 static int manifest_check_key(int fd, const struct tree_key *key, struct larder_error *err)
 {
-	struct larder_manifest_head head = { 0 };
+	struct larder_manifest_head head = {0};
 	bool same;
 	int rc = larder_manifest_head_read(fd, &head, err);
 
@@ -291,7 +294,7 @@ int tree_create(struct tier *tier, const struct tree_key *key, int manifest_fd,
 		struct larder_error *err)
 {
 	char path[STORE_KEY_PATH_MAX];
-	struct larder_error why = { 0 };
+	struct larder_error why = {0};
 	int rc = tree_key_path(key, "", path, err);
 	int try;
 

@@ -23,8 +23,8 @@
 struct tier;
 
 struct tier_space {
-	uint64_t size, free;           /* of the file system, bytes, as root sees it */
-	uint64_t inodes, inodes_free;  /* inodes 0: no limit */
+	uint64_t size, free;	      /* of the file system, bytes, as root sees it */
+	uint64_t inodes, inodes_free; /* inodes 0: no limit */
 };
 
 /* Where a tree is, by its parts. All borrowed. */
@@ -36,8 +36,8 @@ struct tree_key {
  * Opens, or makes, the tier at path (which must exist). Keeps a descriptor for syncfs from now on,
  * and starts its committer thread. id: 32 hex digits and a NUL, from larder-tier. Refused, with a
  * sentence: casefolding directories, one that belongs to another uid or that others may write
- * (-EPERM), one that holds anything but no id (-ENOTEMPTY), one in use by another larderd (-EBUSY), a
- * file system without O_TMPFILE (-EOPNOTSUPP), a read-only one (-EROFS).
+ * (-EPERM), one that holds anything but no id (-ENOTEMPTY), one in use by another larderd (-EBUSY),
+ * a file system without O_TMPFILE (-EOPNOTSUPP), a read-only one (-EROFS).
  */
 int tier_open(const char *path, struct tier **tier, char id[33], struct larder_error *err);
 /* All sinks of the tier are destroyed before. */
@@ -49,23 +49,28 @@ dev_t tier_dev(const struct tier *tier);
 int tier_alive(struct tier *tier, struct larder_error *err);
 
 /*
- * Makes the tree's directories and puts a copy of the manifest (from manifest_fd, whole file) there,
- * durable, before returning. The copy is checked from end to end: -EINVAL, -EBADMSG. A copy that is
- * there already stays, or is replaced when head or owner changed. May block for O(shards).
+ * Makes the tree's directories and puts a copy of the manifest (from manifest_fd, whole file)
+ * there, durable, before returning. The copy is checked from end to end: -EINVAL, -EBADMSG. A copy
+ * that is there already stays, or is replaced when head or owner changed. May block for O(shards).
  */
-int tree_create(struct tier *tier, const struct tree_key *key, int manifest_fd, struct larder_error *err);
+int tree_create(struct tier *tier, const struct tree_key *key, int manifest_fd,
+		struct larder_error *err);
 /* One fstatat-like check that data/ is there: 0 or -ENOENT. Made at every ACQUIRE. */
 int tree_exists(struct tier *tier, const struct tree_key *key);
-/* O_PATH|O_DIRECTORY of data/ for open_tree(2); and the manifest, for reading. Descriptors to close. */
-int tree_open_data(struct tier *tier, const struct tree_key *key, int *fd, struct larder_error *err);
-int tree_open_manifest(struct tier *tier, const struct tree_key *key, int *fd, struct larder_error *err);
+/* O_PATH|O_DIRECTORY of data/ for open_tree(2); and the manifest, for reading. Descriptors to
+ * close. */
+int tree_open_data(struct tier *tier, const struct tree_key *key, int *fd,
+		   struct larder_error *err);
+int tree_open_manifest(struct tier *tier, const struct tree_key *key, int *fd,
+		       struct larder_error *err);
 /* Absolute path of data/, for binding by path and for people. */
 char *tree_data_path(const struct tier *tier, const struct tree_key *key);
 
 /*
  * A sink that fills the tree. base NULL: nothing to link from. durable is called on the committer's
- * thread with indices (rising, 4,096 at most) of shards whose bytes and names are on stable storage,
- * and the sum of their sizes: before the flush returns that waits for them. It must not call the sink.
+ * thread with indices (rising, 4,096 at most) of shards whose bytes and names are on stable
+ * storage, and the sum of their sizes: before the flush returns that waits for them. It must not
+ * call the sink.
  *
  * The first error of a batch (-EIO from a sync, -ENOSPC from naming, …) stays with the sink: every
  * later create, commit and flush answers it. To try again make a new sink; names that are there
@@ -123,8 +128,8 @@ int tree_trim_drop(struct tier *tier, const struct tree_key *key, const uint8_t 
 int tree_verify(struct tier *tier, const struct tree_key *key, const uint8_t *present,
 		void (*bad)(const struct shard *shard, const char *problem, void *arg), void *arg,
 		_Atomic uint64_t *done_bytes, const _Atomic bool *stop, struct larder_error *err);
-/* Takes away one shard that was found bad (before it is staged again): whatever has its name goes to
- * the trash. Nothing there: 0. */
+/* Takes away one shard that was found bad (before it is staged again): whatever has its name goes
+ * to the trash. Nothing there: 0. */
 int tree_drop_shard(struct tier *tier, const struct tree_key *key, const char *path,
 		    struct larder_error *err);
 
@@ -132,7 +137,8 @@ int tree_drop_shard(struct tier *tier, const struct tree_key *key, const char *p
  * told with head NULL. fn's non-zero answer ends it and is returned. For recover and gc. Strings
  * borrowed. */
 int tier_each_tree(struct tier *tier,
-		   int (*fn)(const struct tree_key *key, const struct larder_manifest_head *head, void *arg),
+		   int (*fn)(const struct tree_key *key, const struct larder_manifest_head *head,
+			     void *arg),
 		   void *arg, struct larder_error *err);
 /* Which shards of the manifest are there with the right type and size (bits to free()): a claim by
  * name only; names are only made after verification. */

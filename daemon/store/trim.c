@@ -1,7 +1,7 @@
 /*
  * Dropping a tree's tail: the shards whose path hashes highest go first, so that any two trims of a
- * tree nest and a half that is kept is always the same half. Choosing changes nothing. Called by the
- * server's workers, which write down what will be missing between the two steps.
+ * tree nest and a half that is kept is always the same half. Choosing changes nothing. Called by
+ * the server's workers, which write down what will be missing between the two steps.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,13 +12,13 @@
 #include "larder/cleanup.h"
 #include "store/inside.h"
 
-#define BUCKETS    65536 /* of the hash's first 16 bits */
+#define BUCKETS	   65536 /* of the hash's first 16 bits */
 #define STAT_BLOCK 512
 
 struct trim {
 	struct tree_open tree;
-	uint64_t limit;          /* shards by the head */
-	uint8_t *bits;           /* first: may go and frees something; in the end: goes */
+	uint64_t limit;		 /* shards by the head */
+	uint8_t *bits;		 /* first: may go and frees something; in the end: goes */
 	uint64_t bytes[BUCKETS]; /* that dropping all of a bucket frees */
 };
 
@@ -41,8 +41,8 @@ static uint64_t frees(struct place *place, const char *path)
 	struct stat st;
 	int dir = place_at(place, path, false, &name);
 
-	if (dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    !S_ISREG(st.st_mode) || st.st_nlink != 1)
+	if (dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
+	    st.st_nlink != 1)
 		return 0;
 	return (uint64_t)st.st_blocks * STAT_BLOCK;
 }
@@ -57,7 +57,8 @@ static int count(struct trim *trim, const uint8_t *present, struct larder_error 
 		uint64_t bytes;
 
 		if (shard.index >= trim->limit)
-			return larder_error_set(err, EINVAL, "the manifest has more lines than it says");
+			return larder_error_set(err, EINVAL,
+						"the manifest has more lines than it says");
 		if (shard.type != SHARD_FILE || !shard_bit(present, shard.index))
 			continue;
 		bytes = frees(&trim->tree.place, shard.path);
@@ -89,7 +90,8 @@ static int keep_below(struct trim *trim, size_t from, uint64_t *gone, struct lar
 	while (rc == 0 && (rc = manifest_reader_next(trim->tree.reader, &shard, err)) == 1) {
 		rc = 0;
 		if (shard.index >= trim->limit)
-			return larder_error_set(err, EINVAL, "the manifest has more lines than it says");
+			return larder_error_set(err, EINVAL,
+						"the manifest has more lines than it says");
 		if (!shard_bit(trim->bits, shard.index))
 			continue;
 		if (bucket_of(shard.path) >= from)

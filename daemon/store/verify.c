@@ -125,8 +125,7 @@ static const char *problem_of(struct verifier *v, struct place *place, const str
 	case SHARD_SYMLINK:
 		return S_ISLNK(st.st_mode) ? symlink_problem(v, dir, name, shard)
 					   : "it is no symlink";
-	case SHARD_DIR:
-		return S_ISDIR(st.st_mode) ? NULL : "it is no directory";
+	case SHARD_DIR: return S_ISDIR(st.st_mode) ? NULL : "it is no directory";
 	}
 	return "its type is unknown";
 }
@@ -149,7 +148,8 @@ static int verify(struct verifier *v, struct tree_open *tree, const uint8_t *pre
 		if (problem)
 			v->bad(&shard, problem, v->arg);
 	}
-	return rc == 0 && stopped(v) ? larder_error_set(err, ECANCELED, "verifying was stopped") : rc;
+	return rc == 0 && stopped(v) ? larder_error_set(err, ECANCELED, "verifying was stopped")
+				     : rc;
 }
 
 int tree_verify(struct tier *tier, const struct tree_key *key, const uint8_t *present,
@@ -157,7 +157,7 @@ int tree_verify(struct tier *tier, const struct tree_key *key, const uint8_t *pr
 		_Atomic uint64_t *done_bytes, const _Atomic bool *stop, struct larder_error *err)
 {
 	struct tree_open tree = TREE_OPEN_NONE;
-	struct verifier v = { .bad = bad, .arg = arg, .done_bytes = done_bytes, .stop = stop };
+	struct verifier v = {.bad = bad, .arg = arg, .done_bytes = done_bytes, .stop = stop};
 	int rc;
 
 	v.buf = aligned_alloc(READ_ALIGN, READ_BYTES);

@@ -51,18 +51,20 @@ static void make_image(struct disk *disk, unsigned int mib, const char *options)
 {
 	const char *force = strcmp(disk->fs, "ext4") == 0 ? "-F -m 0" : "-f";
 
-	disk_run("truncate -s %uM %s/image && mkfs.%s -q %s %s %s/image >%s/mkfs.log 2>&1", mib, disk->dir,
-	    disk->fs, force, options ? options : "", disk->dir, disk->dir);
-	/* another program may take the loop device between mount's choosing and its opening of it */
-	disk_run("for i in 1 2 3 4 5 6 7 8; do mount -o loop %s/image %s 2>%s/mount.log && exit; sleep 0.0$i; done; cat %s/mount.log; exit 1",
-	    disk->dir, disk->path, disk->dir, disk->dir);
+	disk_run("truncate -s %uM %s/image && mkfs.%s -q %s %s %s/image >%s/mkfs.log 2>&1", mib,
+		 disk->dir, disk->fs, force, options ? options : "", disk->dir, disk->dir);
+	/* another program may take the loop device between mount's choosing and its opening of it
+	 */
+	disk_run(
+		"for i in 1 2 3 4 5 6 7 8; do mount -o loop %s/image %s 2>%s/mount.log && exit; sleep 0.0$i; done; cat %s/mount.log; exit 1",
+		disk->dir, disk->path, disk->dir, disk->dir);
 }
 
 void disk_make(struct disk *disk, const char *fs, unsigned int mib, const char *options)
 {
 	char size[32];
 
-	*disk = (struct disk){ .fs = fs };
+	*disk = (struct disk){.fs = fs};
 	strcpy(disk->dir, "/tmp/larder-disk.XXXXXX");
 	assert_non_null(mkdtemp(disk->dir));
 	snprintf(disk->path, sizeof(disk->path), "%s/mnt", disk->dir);
@@ -111,7 +113,8 @@ unsigned char *piece_bytes(const struct piece *piece)
 
 static int by_path(const void *a, const void *b)
 {
-	return larder_path_compare(((const struct piece *)a)->path, ((const struct piece *)b)->path);
+	return larder_path_compare(((const struct piece *)a)->path,
+				   ((const struct piece *)b)->path);
 }
 
 static struct shard shard_of(const struct piece *piece, size_t index)
@@ -147,10 +150,10 @@ static void copy_piece(struct piece *to, const struct piece *from)
 
 void fake_make(struct fake *set, const char *version, const struct piece *pieces, size_t n)
 {
-	struct larder_manifest_head head = { .name = "set", .n_origins = 1, .created_s = 1 };
-	struct larder_manifest_head done = { 0 };
+	struct larder_manifest_head head = {.name = "set", .n_origins = 1, .created_s = 1};
+	struct larder_manifest_head done = {0};
 	struct manifest_writer *writer = NULL;
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	char origin[] = "/origin";
 	size_t i;
 
@@ -174,7 +177,7 @@ void fake_make(struct fake *set, const char *version, const struct piece *pieces
 	memcpy(set->digest, done.digest, sizeof(set->digest));
 	larder_manifest_head_fini(&done);
 	snprintf(set->version, sizeof(set->version), "%s", version);
-	set->key = (struct tree_key){ "site", "set", set->version, set->digest };
+	set->key = (struct tree_key){"site", "set", set->version, set->digest};
 }
 
 void fake_many(struct fake *set, const char *version, size_t n, uint64_t size)
@@ -186,7 +189,7 @@ void fake_many(struct fake *set, const char *version, size_t n, uint64_t size)
 		char *path = NULL;
 
 		assert_true(asprintf(&path, "d%zu/f%zu", i % 7, i) > 0);
-		pieces[i] = (struct piece){ .path = path, .type = 'f', .size = size, .seed = i + 1 };
+		pieces[i] = (struct piece){.path = path, .type = 'f', .size = size, .seed = i + 1};
 	}
 	fake_make(set, version, pieces, n);
 	for (i = 0; i < n; i++)
@@ -206,7 +209,7 @@ void fake_free(struct fake *set)
 	free(set->shards);
 	if (set->pieces)
 		close(set->fd);
-	*set = (struct fake){ 0 };
+	*set = (struct fake){0};
 }
 
 /* --- filling a tree --- */
@@ -246,7 +249,7 @@ int piece_put(struct sink *sink, const struct fake *set, size_t i, bool direct,
 
 void fake_put(struct sink *sink, const struct fake *set)
 {
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	size_t i;
 
 	for (i = 0; i < set->n; i++)
@@ -294,7 +297,7 @@ const char *piece_wrong(const char *data, const struct fake *set, size_t i)
 
 void told_init(struct told *told, uint64_t limit)
 {
-	*told = (struct told){ .limit = limit, .bits = calloc(1, limit / 8 + 1) };
+	*told = (struct told){.limit = limit, .bits = calloc(1, limit / 8 + 1)};
 }
 
 void told_fini(struct told *told)
@@ -329,7 +332,7 @@ struct sink *set_sink(struct tier *tier, const struct fake *set, const struct fa
 		.durable = told_durable,
 		.arg = told,
 	};
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	struct sink *sink = NULL;
 
 	assert_ok(tree_create(tier, &set->key, set->fd, &err), &err);

@@ -1,6 +1,7 @@
 /*
- * File systems of their own for tests: an image on a loop device, mounted below a temporary directory in a mount namespace
- * of this process, so that nothing stays mounted whatever becomes of the test. And trees to put there.
+ * File systems of their own for tests: an image on a loop device, mounted below a temporary
+ * directory in a mount namespace of this process, so that nothing stays mounted whatever becomes of
+ * the test. And trees to put there.
  */
 #ifndef TESTS_DISK_H
 #define TESTS_DISK_H
@@ -22,7 +23,8 @@ struct disk {
 
 /* NULL, or why such tests cannot run here ("needs root"). Enters the namespace. */
 const char *disk_unable(void);
-/* fs "ext4", "xfs", "btrfs", "tmpfs". options: more words for mkfs, or NULL. Asserts that it works. */
+/* fs "ext4", "xfs", "btrfs", "tmpfs". options: more words for mkfs, or NULL. Asserts that it works.
+ */
 void disk_make(struct disk *disk, const char *fs, unsigned int mib, const char *options);
 void disk_free(struct disk *disk);
 /* A command of the shell; asserts that it succeeds. */
@@ -62,7 +64,8 @@ int piece_put(struct sink *sink, const struct fake *set, size_t i, bool direct,
 	      struct larder_error *err);
 /* The same for all of them; asserts. */
 void fake_put(struct sink *sink, const struct fake *set);
-/* Is the shard in `data` exactly what the piece says: type, bytes, mode, mtime, owner? NULL or what is wrong. */
+/* Is the shard in `data` exactly what the piece says: type, bytes, mode, mtime, owner? NULL or what
+ * is wrong. */
 const char *piece_wrong(const char *data, const struct fake *set, size_t i);
 
 /* What a sink's durable callback saw. */
@@ -81,11 +84,11 @@ struct sink *set_sink(struct tier *tier, const struct fake *set, const struct fa
 		      struct told *told);
 
 /* assert with the sentence of err in the message */
-#define assert_ok(rc, err)                                                   \
-	do {                                                                 \
-		int rc_ = (rc);                                              \
-		if (rc_ != 0)                                                \
-			fail_msg("%s = %d: %s", #rc, rc_, (err)->text);      \
+#define assert_ok(rc, err)                                                                         \
+	do {                                                                                       \
+		int rc_ = (rc);                                                                    \
+		if (rc_ != 0)                                                                      \
+			fail_msg("%s = %d: %s", #rc, rc_, (err)->text);                            \
 	} while (0)
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The sink on real file systems: what it names, when, and what it does when the disk says no. Power cuts
- * are tests/fault's.
+ * The sink on real file systems: what it names, when, and what it does when the disk says no. Power
+ * cuts are tests/fault's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -106,21 +106,25 @@ static void test_every_kind_of_shard_arrives(void **state)
 	char longest[256];
 	auto_free char *deep = deep_path(4095);
 	struct piece pieces[] = {
-		{ .path = "with space", .type = 'f', .size = 5, .seed = 1 },
-		{ .path = "with\nnewline", .type = 'f', .size = 4096, .seed = 2 },
-		{ .path = "gr\xc3\xbc\xc3\x9f/\xe2\x82\xac", .type = 'f', .size = 4097, .seed = 3 },
-		{ .path = "not utf8 \xff\x01", .type = 'f', .size = 1, .seed = 4 },
-		{ .path = longest, .type = 'f', .size = 10, .seed = 5, .mode = 0755 },
-		{ .path = deep, .type = 'f', .size = 100, .seed = 6 },
-		{ .path = "bin/run", .type = 'f', .size = 100, .seed = 7, .mode = 04711 },
-		{ .path = "empty", .type = 'f', .size = 0 },
-		{ .path = "bin/empty.sh", .type = 'f', .size = 0, .mode = 0100 },
-		{ .path = "old", .type = 'f', .size = 3, .seed = 8, .mtime_ns = INT64_C(-1500000001) },
-		{ .path = "hole", .type = 'f', .size = 64 * MIB + 1, .seed = 0 },
-		{ .path = "big", .type = 'f', .size = 5 * MIB + 7, .seed = 9 },
-		{ .path = "nothing/in/here", .type = 'd' },
-		{ .path = "bin/link", .type = 'l', .target = "../with space" },
-		{ .path = "link", .type = 'l', .target = "bin/run" },
+		{.path = "with space", .type = 'f', .size = 5, .seed = 1},
+		{.path = "with\nnewline", .type = 'f', .size = 4096, .seed = 2},
+		{.path = "gr\xc3\xbc\xc3\x9f/\xe2\x82\xac", .type = 'f', .size = 4097, .seed = 3},
+		{.path = "not utf8 \xff\x01", .type = 'f', .size = 1, .seed = 4},
+		{.path = longest, .type = 'f', .size = 10, .seed = 5, .mode = 0755},
+		{.path = deep, .type = 'f', .size = 100, .seed = 6},
+		{.path = "bin/run", .type = 'f', .size = 100, .seed = 7, .mode = 04711},
+		{.path = "empty", .type = 'f', .size = 0},
+		{.path = "bin/empty.sh", .type = 'f', .size = 0, .mode = 0100},
+		{.path = "old",
+		 .type = 'f',
+		 .size = 3,
+		 .seed = 8,
+		 .mtime_ns = INT64_C(-1500000001)},
+		{.path = "hole", .type = 'f', .size = 64 * MIB + 1, .seed = 0},
+		{.path = "big", .type = 'f', .size = 5 * MIB + 7, .seed = 9},
+		{.path = "nothing/in/here", .type = 'd'},
+		{.path = "bin/link", .type = 'l', .target = "../with space"},
+		{.path = "link", .type = 'l', .target = "bin/run"},
 	};
 
 	memset(longest, 'n', 255);
@@ -148,7 +152,7 @@ static void test_a_deep_shard_is_read_back(void **state)
 {
 	struct bench *b = bench_open(state);
 	auto_free char *deep = deep_path(4095);
-	struct piece piece = { .path = deep, .type = 'f', .size = 100, .seed = 6 };
+	struct piece piece = {.path = deep, .type = 'f', .size = 100, .seed = 6};
 	auto_free uint8_t *bits = NULL;
 	uint64_t shards, bytes, inodes;
 	_Atomic uint32_t rate = 0;
@@ -160,10 +164,12 @@ static void test_a_deep_shard_is_read_back(void **state)
 	assert_ok(tree_survey(b->tier, &b->set.key, &bits, &shards, &bytes, &b->err), &b->err);
 	assert_int_equal(shards, 1);
 	assert_ok(tree_weight(b->tier, &b->set.key, &bytes, &inodes, &b->err), &b->err);
-	assert_int_equal(inodes, 2047 + 1 + 3); /* directories, the file; the tree, data/, the manifest */
+	assert_int_equal(inodes,
+			 2047 + 1 + 3); /* directories, the file; the tree, data/, the manifest */
 	assert_ok(tree_trash(b->tier, &b->set.key, &b->err), &b->err);
 	assert_ok(trash_bytes(b->tier, &bytes, &b->err), &b->err);
-	assert_true(bytes > 0 || strcmp(b->disk->fs, "btrfs") == 0); /* small files sit in its tree */
+	assert_true(bytes > 0 ||
+		    strcmp(b->disk->fs, "btrfs") == 0); /* small files sit in its tree */
 	assert_ok(trash_empty(b->tier, &rate, NULL, &bytes, &b->err), &b->err);
 	assert_true(trash_is_empty(b->tier));
 	bench_close(b);
@@ -219,7 +225,7 @@ static void test_what_was_not_flushed_is_thrown_away(void **state)
 
 static void fill(struct tier *tier, const struct fake *set)
 {
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	struct told told;
 	struct sink *sink;
 
@@ -272,7 +278,8 @@ static void test_a_base_that_does_not_fit_is_copied(void **state)
 	fake_many(&b->set, "v2", 5, 20000);
 	fill(b->tier, &b->base);
 	base = tree_data_path(b->tier, &b->base.key);
-	disk_run("cd %s && truncate -s 1 d0/f0 && rm d1/f1 && ln -s f0 d1/f1 && chmod 555 d2/f2", base);
+	disk_run("cd %s && truncate -s 1 d0/f0 && rm d1/f1 && ln -s f0 d1/f1 && chmod 555 d2/f2",
+		 base);
 	bench_sink(b, &b->base);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(b->sink->ops->link(b->sink, &b->set.shards[i], &b->err), -ENOENT);
@@ -327,26 +334,28 @@ static void test_leftovers_stay_or_are_replaced(void **state)
 {
 	struct bench *b = bench_open(state);
 	struct piece pieces[] = {
-		{ .path = "d/same", .type = 'f', .size = 3, .seed = 1 },
-		{ .path = "d/short", .type = 'f', .size = 9000, .seed = 2 },
-		{ .path = "d/writable", .type = 'f', .size = 5, .seed = 3 },
-		{ .path = "d/is-link", .type = 'f', .size = 5, .seed = 4 },
-		{ .path = "link", .type = 'l', .target = "d/same" },
-		{ .path = "none", .type = 'f', .size = 0 },
-		{ .path = "dir", .type = 'd' },
+		{.path = "d/same", .type = 'f', .size = 3, .seed = 1},
+		{.path = "d/short", .type = 'f', .size = 9000, .seed = 2},
+		{.path = "d/writable", .type = 'f', .size = 5, .seed = 3},
+		{.path = "d/is-link", .type = 'f', .size = 5, .seed = 4},
+		{.path = "link", .type = 'l', .target = "d/same"},
+		{.path = "none", .type = 'f', .size = 0},
+		{.path = "dir", .type = 'd'},
 	};
 
 	fake_make(&b->set, "v1", pieces, sizeof(pieces) / sizeof(pieces[0]));
 	fill(b->tier, &b->set);
 	bench_sink(b, NULL);
-	disk_run("cd %s && stat -c %%i d/same >%s/inode && truncate -s 8 d/short && chmod 644 d/writable && ln -sf /etc/passwd d/is-link && ln -sfn /etc link && echo x >none",
-		 b->data, b->disk->path);
+	disk_run(
+		"cd %s && stat -c %%i d/same >%s/inode && truncate -s 8 d/short && chmod 644 d/writable && ln -sf /etc/passwd d/is-link && ln -sfn /etc link && echo x >none",
+		b->data, b->disk->path);
 	fake_put(b->sink, &b->set);
 	assert_ok(b->sink->ops->flush(b->sink, &b->err), &b->err);
 	assert_all_told(b);
 	assert_all_there(b);
-	disk_run("cd %s && test $(stat -c %%i d/same) = $(cat %s/inode) && test -z \"$(ls -A %s/trash)\"",
-		 b->data, b->disk->path, b->path);
+	disk_run(
+		"cd %s && test $(stat -c %%i d/same) = $(cat %s/inode) && test -z \"$(ls -A %s/trash)\"",
+		b->data, b->disk->path, b->path);
 	bench_close(b);
 }
 
@@ -356,7 +365,8 @@ static void test_a_symlink_on_the_way_is_not_followed(void **state)
 
 	fake_many(&b->set, "v1", 3, 100);
 	bench_sink(b, NULL);
-	disk_run("mkdir %s/outside && ln -s %s/outside %s/d1", b->disk->path, b->disk->path, b->data);
+	disk_run("mkdir %s/outside && ln -s %s/outside %s/d1", b->disk->path, b->disk->path,
+		 b->data);
 	fake_put(b->sink, &b->set);
 	assert_int_equal(b->sink->ops->flush(b->sink, &b->err), -ELOOP);
 	disk_run("rmdir %s/outside", b->disk->path); /* empty */
@@ -367,9 +377,9 @@ static void test_wrong_calls_are_refused(void **state)
 {
 	struct bench *b = bench_open(state);
 	struct piece pieces[] = {
-		{ .path = "f", .type = 'f', .size = 10, .seed = 1 },
-		{ .path = "none", .type = 'f', .size = 0 },
-		{ .path = "link", .type = 'l', .target = "f" },
+		{.path = "f", .type = 'f', .size = 10, .seed = 1},
+		{.path = "none", .type = 'f', .size = 0},
+		{.path = "link", .type = 'l', .target = "f"},
 	};
 	struct shard shard;
 	int fd;
@@ -385,7 +395,8 @@ static void test_wrong_calls_are_refused(void **state)
 	fd = open("/tmp", O_TMPFILE | O_RDWR, 0600);
 	assert_int_equal(write(fd, "1234567890", 10), 10);
 	assert_int_equal(b->sink->ops->commit(b->sink, &b->set.shards[0], fd, &b->err), -EINVAL);
-	/* an empty file whose digest is another's; a symlink that leaves the tree; a file with bytes */
+	/* an empty file whose digest is another's; a symlink that leaves the tree; a file with
+	 * bytes */
 	shard = b->set.shards[2];
 	assert_string_equal(shard.path, "none");
 	shard.digest.lo++;
@@ -429,11 +440,11 @@ static void test_threads_and_sinks_share_a_committer(void **state)
 {
 	enum { SINKS = 3, THREADS = 4 };
 	struct bench *b = bench_open(state);
-	struct fake sets[SINKS] = { 0 };
+	struct fake sets[SINKS] = {0};
 	struct told told[SINKS];
-	struct worker workers[SINKS * THREADS] = { 0 };
+	struct worker workers[SINKS * THREADS] = {0};
 	struct sink *sinks[SINKS];
-	static const char *const versions[] = { "v1", "v2", "v3" };
+	static const char *const versions[] = {"v1", "v2", "v3"};
 	size_t i;
 
 	for (i = 0; i < SINKS; i++) {
@@ -442,10 +453,10 @@ static void test_threads_and_sinks_share_a_committer(void **state)
 		sinks[i] = set_sink(b->tier, &sets[i], NULL, &told[i]);
 	}
 	for (i = 0; i < SINKS * THREADS; i++) {
-		workers[i] = (struct worker){ .sink = sinks[i % SINKS],
-					      .set = &sets[i % SINKS],
-					      .first = i / SINKS,
-					      .step = THREADS };
+		workers[i] = (struct worker){.sink = sinks[i % SINKS],
+					     .set = &sets[i % SINKS],
+					     .first = i / SINKS,
+					     .step = THREADS};
 		assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
 	}
 	for (i = 0; i < SINKS * THREADS; i++) {
@@ -465,18 +476,19 @@ static void test_threads_and_sinks_share_a_committer(void **state)
 	bench_close(b);
 }
 
-/* One sink goes while another is busy: nothing of the one is touched afterwards, nothing of the other lost. */
+/* One sink goes while another is busy: nothing of the one is touched afterwards, nothing of the
+ * other lost. */
 static void test_a_sink_may_go_in_the_middle(void **state)
 {
 	struct bench *b = bench_open(state);
-	struct worker w = { 0 };
-	struct larder_error err = { 0 };
+	struct worker w = {0};
+	struct larder_error err = {0};
 	int round;
 
 	fake_many(&b->base, "v0", 40, 500);
 	fake_many(&b->set, "v1", 3000, 500);
 	bench_sink(b, NULL);
-	w = (struct worker){ .sink = b->sink, .set = &b->set, .step = 1 };
+	w = (struct worker){.sink = b->sink, .set = &b->set, .step = 1};
 	assert_int_equal(pthread_create(&w.thread, NULL, work, &w), 0);
 	for (round = 0; round < 5; round++) {
 		struct told told;
@@ -567,7 +579,8 @@ static int all_on(const char *name, int (*up)(void **state))
 		cmocka_unit_test(test_no_room_shows_before_the_bytes),
 	};
 
-	return _cmocka_run_group_tests(name, tests, sizeof(tests) / sizeof(tests[0]), up, group_down);
+	return _cmocka_run_group_tests(name, tests, sizeof(tests) / sizeof(tests[0]), up,
+				       group_down);
 }
 
 int main(void)

@@ -19,7 +19,7 @@
 #include "disk.h"
 #include "larder/cleanup.h"
 
-#define MIB       (1024 * 1024)
+#define MIB	  (1024 * 1024)
 #define META_MIB  24 /* of the image that are backed from the start: all metadata is there */
 #define IMAGE_MIB 128
 
@@ -46,12 +46,14 @@ static struct frail *frail_make(void)
 	char id[33];
 
 	disk_make(&f->tmpfs, "tmpfs", 2 * IMAGE_MIB, NULL);
-	disk_run("truncate -s %dM %s/image && mkfs.ext4 -q -F -m 0 -b 4096 -J size=4 -E packed_meta_blocks=1,lazy_itable_init=0,nodiscard %s/image && fallocate -l %dM %s/image",
-		 IMAGE_MIB, dir, dir, META_MIB, dir);
+	disk_run(
+		"truncate -s %dM %s/image && mkfs.ext4 -q -F -m 0 -b 4096 -J size=4 -E packed_meta_blocks=1,lazy_itable_init=0,nodiscard %s/image && fallocate -l %dM %s/image",
+		IMAGE_MIB, dir, dir, META_MIB, dir);
 	snprintf(f->mount, sizeof(f->mount), "%s/fs", f->tmpfs.path);
 	assert_int_equal(mkdir(f->mount, 0755), 0);
-	disk_run("for i in 1 2 3 4 5 6 7 8; do mount -o loop %s/image %s && exit; sleep 0.0$i; done; exit 1",
-		 dir, f->mount);
+	disk_run(
+		"for i in 1 2 3 4 5 6 7 8; do mount -o loop %s/image %s && exit; sleep 0.0$i; done; exit 1",
+		dir, f->mount);
 	assert_ok(tier_open(f->mount, &f->tier, id, &f->err), &f->err);
 	return f;
 }
@@ -96,7 +98,7 @@ static void assert_no_files(struct tier *tier, const struct fake *set)
 
 static void assert_sound(struct tier *tier, const struct fake *set)
 {
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	int bad = 0;
 
 	assert_ok(tree_verify(tier, &set->key, NULL, count_bad, &bad, NULL, NULL, &err), &err);
@@ -106,14 +108,15 @@ static void assert_sound(struct tier *tier, const struct fake *set)
 static void test_a_failed_sync_names_nothing(void **state)
 {
 	struct frail *f = frail_make();
-	struct fake set = { 0 }, other = { 0 };
+	struct fake set = {0}, other = {0};
 	struct told told, told_other;
 	struct sink *sink, *sink_other, *again;
 	int early;
 	size_t i;
 
 	(void)state;
-	fake_many(&set, "v1", 60, MIB - 4096); /* below what is reserved: the blocks come at write-back */
+	fake_many(&set, "v1", 60,
+		  MIB - 4096); /* below what is reserved: the blocks come at write-back */
 	fake_many(&other, "v2", 2, 5000);
 	told_init(&told, set.n);
 	told_init(&told_other, other.n);
@@ -131,9 +134,11 @@ static void test_a_failed_sync_names_nothing(void **state)
 	/* it is not taken back by asking again */
 	assert_int_equal(sink->ops->flush(sink, &f->err), -EIO);
 	assert_int_equal(sink->ops->create(sink, 10, false, &early, &f->err), -EIO);
-	/* the disk is well again; what was open in the other sink meanwhile still must not appear */
+	/* the disk is well again; what was open in the other sink meanwhile still must not appear
+	 */
 	resize(f, 2 * IMAGE_MIB);
-	assert_int_equal(sink_other->ops->commit(sink_other, &other.shards[0], early, &f->err), -EIO);
+	assert_int_equal(sink_other->ops->commit(sink_other, &other.shards[0], early, &f->err),
+			 -EIO);
 	assert_int_equal(sink_other->ops->flush(sink_other, &f->err), -EIO);
 	assert_no_files(f->tier, &other);
 	tree_sink_destroy(sink_other);
@@ -156,7 +161,7 @@ static void test_a_failed_sync_names_nothing(void **state)
 static void test_an_error_takes_back_nothing_durable(void **state)
 {
 	struct frail *f = frail_make();
-	struct fake good = { 0 }, set = { 0 };
+	struct fake good = {0}, set = {0};
 	struct told told_good, told;
 	struct sink *sink, *sink_good;
 	size_t i;
@@ -191,14 +196,14 @@ static void test_an_error_takes_back_nothing_durable(void **state)
 static void test_inodes_run_out_while_naming(void **state)
 {
 	struct disk disk;
-	struct fake set = { 0 };
+	struct fake set = {0};
 	struct tier_space space;
 	struct told told;
 	struct tier *tier;
 	struct sink *sink;
 	struct piece pieces[40];
 	char names[40][16], path[160], id[33];
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	size_t i;
 
 	(void)state;
@@ -207,7 +212,7 @@ static void test_inodes_run_out_while_naming(void **state)
 	assert_ok(tier_open(path, &tier, id, &err), &err);
 	for (i = 0; i < 40; i++) {
 		snprintf(names[i], sizeof(names[i]), "dir%02zu/f", i);
-		pieces[i] = (struct piece){ .path = names[i], .type = 'f', .size = 9, .seed = i + 1 };
+		pieces[i] = (struct piece){.path = names[i], .type = 'f', .size = 9, .seed = i + 1};
 	}
 	fake_make(&set, "v1", pieces, 40);
 	told_init(&told, set.n);
@@ -239,12 +244,12 @@ static void test_inodes_run_out_while_naming(void **state)
 static void test_a_file_system_that_turns_read_only(void **state)
 {
 	struct disk disk;
-	struct fake set = { 0 };
+	struct fake set = {0};
 	struct told told;
 	struct tier *tier, *second;
 	struct sink *sink;
 	char path[160], id[33];
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	int fd;
 
 	(void)state;

@@ -22,7 +22,7 @@ static struct larder_error err;
 
 static int open_tier(const char *path, struct tier **tier, char id[33])
 {
-	err = (struct larder_error){ 0 };
+	err = (struct larder_error){0};
 	*tier = NULL;
 	return tier_open(path, tier, id, &err);
 }
@@ -36,9 +36,12 @@ static void test_a_tier_is_made_and_known_again(void **state)
 	assert_ok(open_tier(path, &tier, id), &err);
 	assert_int_equal(strspn(id, "0123456789abcdef"), 32);
 	tier_close(tier);
-	disk_run("head -c 43 %s/CACHEDIR.TAG | grep -qx 'Signature: 8a477f597d28d172789f06886806bc55'", path);
+	disk_run(
+		"head -c 43 %s/CACHEDIR.TAG | grep -qx 'Signature: 8a477f597d28d172789f06886806bc55'",
+		path);
 	disk_run("test \"$(cd %s && stat -c %%a trees trash | tr '\\n' ' ')\" = '700 700 '", path);
-	disk_run("grep -qx 'larder-tier 1 %s' %s/larder-tier && test -z \"$(ls -A %s/trash)\"", id, path, path);
+	disk_run("grep -qx 'larder-tier 1 %s' %s/larder-tier && test -z \"$(ls -A %s/trash)\"", id,
+		 path, path);
 	assert_ok(open_tier(path, &tier, again), &err);
 	assert_string_equal(id, again);
 	tier_close(tier);
@@ -58,8 +61,9 @@ static void test_a_half_made_tier_is_finished(void **state)
 	disk_run("mkdir -m 700 %s/lost+found; echo half >%s/larder-tier.new", path, path);
 	assert_ok(open_tier(path, &tier, id), &err);
 	tier_close(tier);
-	disk_run("test ! -e %s/larder-tier.new && rmdir %s/trash && : >%s/CACHEDIR.TAG && chmod 755 %s/trees",
-		 path, path, path, path);
+	disk_run(
+		"test ! -e %s/larder-tier.new && rmdir %s/trash && : >%s/CACHEDIR.TAG && chmod 755 %s/trees",
+		path, path, path, path);
 	assert_ok(open_tier(path, &tier, id), &err);
 	tier_close(tier);
 	disk_run("test -s %s/CACHEDIR.TAG && test $(stat -c %%a %s/trees) = 700", path, path);
@@ -100,7 +104,9 @@ static void test_what_is_not_ours_is_refused(void **state)
 static void test_a_damaged_id_is_refused(void **state)
 {
 	static const char *const ids[] = {
-		"", "larder-tier 1 ", "larder-tier 2 00112233445566778899aabbccddeeff",
+		"",
+		"larder-tier 1 ",
+		"larder-tier 2 00112233445566778899aabbccddeeff",
 		"larder-tier 1 00112233445566778899aabbccddeefg",
 		"larder-tier 1 00112233445566778899aabbccddeeff0",
 		"larder-tier 1 00112233445566778899AABBCCDDEEFF",

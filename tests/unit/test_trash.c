@@ -102,7 +102,7 @@ static void test_a_tree_goes_at_once_and_its_bytes_later(void **state)
 static void test_linked_bytes_are_not_counted(void **state)
 {
 	struct bench *b = bench_open(state, 40, 100000);
-	struct fake next = { 0 };
+	struct fake next = {0};
 	_Atomic uint32_t rate = 0;
 	uint64_t freed = 0, bytes;
 	auto_free char *data = NULL;
@@ -181,7 +181,7 @@ static void *empty(void *arg)
 static void test_the_rate_holds_and_can_be_lifted(void **state)
 {
 	struct bench *b = bench_open(state, 300, 100);
-	struct emptier e = { .b = b, .rate = 200 };
+	struct emptier e = {.b = b, .rate = 200};
 	pthread_t thread;
 	double start = now_s(), took;
 
@@ -203,7 +203,7 @@ static void test_the_rate_holds_and_can_be_lifted(void **state)
 static void test_a_slow_rate_does_not_delay_a_stop_or_a_lift(void **state)
 {
 	struct bench *b = bench_open(state, 10, 100);
-	struct emptier e = { .b = b, .rate = 1 };
+	struct emptier e = {.b = b, .rate = 1};
 	pthread_t thread;
 	double start;
 
@@ -231,7 +231,7 @@ static void test_several_may_empty_at_once(void **state)
 {
 	enum { THREADS = 4, ROUNDS = 6 };
 	struct bench *b = bench_open(state, 200, 300);
-	struct emptier e[THREADS] = { 0 };
+	struct emptier e[THREADS] = {0};
 	pthread_t threads[THREADS];
 	auto_free char *data = tree_data_path(b->tier, &b->set.key);
 	int round, i;
@@ -239,7 +239,7 @@ static void test_several_may_empty_at_once(void **state)
 	for (round = 0; round < ROUNDS; round++) {
 		assert_ok(tree_trash(b->tier, &b->set.key, &err), &err);
 		for (i = 0; i < THREADS; i++) {
-			e[i] = (struct emptier){ .b = b };
+			e[i] = (struct emptier){.b = b};
 			assert_int_equal(pthread_create(&threads[i], NULL, empty, &e[i]), 0);
 		}
 		fill(b->tier, &b->set, NULL);

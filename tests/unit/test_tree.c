@@ -28,12 +28,12 @@ struct bench {
 };
 
 static const struct piece PIECES[] = {
-	{ .path = "a/one", .type = 'f', .size = 5000, .seed = 1 },
-	{ .path = "a/two", .type = 'f', .size = 70000, .seed = 2, .mode = 0755 },
-	{ .path = "big", .type = 'f', .size = 3 * 1024 * 1024 + 5, .seed = 3 },
-	{ .path = "empty", .type = 'f' },
-	{ .path = "hollow", .type = 'd' },
-	{ .path = "way", .type = 'l', .target = "a/one" },
+	{.path = "a/one", .type = 'f', .size = 5000, .seed = 1},
+	{.path = "a/two", .type = 'f', .size = 70000, .seed = 2, .mode = 0755},
+	{.path = "big", .type = 'f', .size = 3 * 1024 * 1024 + 5, .seed = 3},
+	{.path = "empty", .type = 'f'},
+	{.path = "hollow", .type = 'd'},
+	{.path = "way", .type = 'l', .target = "a/one"},
 };
 enum { ONE, TWO, BIG, EMPTY, HOLLOW, WAY, N_PIECES };
 
@@ -93,7 +93,9 @@ static void test_a_tree_is_made_with_its_manifest(void **state)
 	assert_ok(tree_open_data(b->tier, &b->set.key, &fd, &err), &err);
 	assert_int_equal(fcntl(fd, F_GETFL) & O_PATH, O_PATH);
 	close(fd);
-	disk_run("cd %s/.. && test \"$(stat -c %%a . data manifest | tr '\\n' ' ')\" = '700 555 444 '", b->data);
+	disk_run(
+		"cd %s/.. && test \"$(stat -c %%a . data manifest | tr '\\n' ' ')\" = '700 555 444 '",
+		b->data);
 	assert_ok(tree_create(b->tier, &b->set.key, b->set.fd, &err), &err); /* again: fine */
 	bench_close(b);
 }
@@ -114,7 +116,8 @@ static void test_a_changed_head_replaces_the_manifest(void **state)
 	assert_int_equal(head.publisher, 777);
 	larder_manifest_head_fini(&head);
 	close(fd);
-	disk_run("test -d %s/keep && test \"$(ls -A %s/..)\" = \"$(printf 'data\\nmanifest')\"", b->data, b->data);
+	disk_run("test -d %s/keep && test \"$(ls -A %s/..)\" = \"$(printf 'data\\nmanifest')\"",
+		 b->data, b->data);
 	bench_close(b);
 }
 
@@ -122,7 +125,8 @@ static void test_what_a_crash_left_half_made_is_finished(void **state)
 {
 	struct bench *b = bench_open(state);
 
-	disk_run("mkdir -p %s && cd %s/.. && rmdir data && echo half >manifest.new", b->data, b->data);
+	disk_run("mkdir -p %s && cd %s/.. && rmdir data && echo half >manifest.new", b->data,
+		 b->data);
 	assert_int_equal(tree_exists(b->tier, &b->set.key), -ENOENT);
 	assert_ok(tree_create(b->tier, &b->set.key, b->set.fd, &err), &err);
 	assert_int_equal(tree_exists(b->tier, &b->set.key), 0);
@@ -156,12 +160,21 @@ static void test_hostile_keys_are_refused(void **state)
 	struct bench *b = bench_open(state);
 	static const char D[] = "00112233445566778899aabbccddeeff";
 	const struct tree_key bad[] = {
-		{ "", "n", "v", D },       { "..", "n", "v", D },        { "a/b", "n", "v", D },
-		{ ".h", "n", "v", D },     { "a\nb", "n", "v", D },      { "s", "..", "v", D },
-		{ "s", "N", "v", D },      { "s", "n/x", "v", D },       { "s", "n", "", D },
-		{ "s", "n", "../v", D },   { "s", "n", "v", "" },        { "s", "n", "v", "0011223344" },
-		{ "s", "n", "v", "../../../../../../../../../../etc" }, { "s", "n", "v", "0011223344556677/899aabbccddeeff" },
-		{ "0123456789012345678901234567890123456789012345678901234567890123", "n", "v", D },
+		{"", "n", "v", D},
+		{"..", "n", "v", D},
+		{"a/b", "n", "v", D},
+		{".h", "n", "v", D},
+		{"a\nb", "n", "v", D},
+		{"s", "..", "v", D},
+		{"s", "N", "v", D},
+		{"s", "n/x", "v", D},
+		{"s", "n", "", D},
+		{"s", "n", "../v", D},
+		{"s", "n", "v", ""},
+		{"s", "n", "v", "0011223344"},
+		{"s", "n", "v", "../../../../../../../../../../etc"},
+		{"s", "n", "v", "0011223344556677/899aabbccddeeff"},
+		{"0123456789012345678901234567890123456789012345678901234567890123", "n", "v", D},
 	};
 	size_t i;
 	int fd;
@@ -183,7 +196,8 @@ static void test_symlinks_in_the_store_are_not_followed(void **state)
 	int fd;
 
 	assert_ok(tree_create(b->tier, &b->set.key, b->set.fd, &err), &err);
-	disk_run("mv %s/trees/site %s/moved && ln -s ../moved %s/trees/site", b->path, b->path, b->path);
+	disk_run("mv %s/trees/site %s/moved && ln -s ../moved %s/trees/site", b->path, b->path,
+		 b->path);
 	assert_int_equal(tree_exists(b->tier, &b->set.key), -ENOENT);
 	assert_int_equal(tree_open_data(b->tier, &b->set.key, &fd, &err), -ELOOP);
 	assert_int_equal(tree_open_manifest(b->tier, &b->set.key, &fd, &err), -ELOOP);
@@ -205,16 +219,17 @@ static int see(const struct tree_key *key, const struct larder_manifest_head *he
 	if (head)
 		assert_string_equal(head->version, key->version);
 	*(head ? &seen->sound : &seen->unsound) += 1;
-	snprintf(seen->last, sizeof(seen->last), "%s/%s/%s@%s", key->domain, key->name, key->version, key->digest);
+	snprintf(seen->last, sizeof(seen->last), "%s/%s/%s@%s", key->domain, key->name,
+		 key->version, key->digest);
 	return seen->stop_after && seen->sound + seen->unsound >= seen->stop_after ? 7 : 0;
 }
 
 static void test_every_tree_is_found(void **state)
 {
 	struct bench *b = bench_open(state);
-	struct fake more[3] = { 0 };
-	static const char *const versions[] = { "v2", "v3", "v4" };
-	struct seen seen = { 0 };
+	struct fake more[3] = {0};
+	static const char *const versions[] = {"v2", "v3", "v4"};
+	struct seen seen = {0};
 	int i;
 
 	assert_ok(tier_each_tree(b->tier, see, &seen, &err), &err);
@@ -225,12 +240,13 @@ static void test_every_tree_is_found(void **state)
 		more[i].key.domain = i ? "u1000" : "site";
 		assert_ok(tree_create(b->tier, &more[i].key, more[i].fd, &err), &err);
 	}
-	disk_run("cd %s/trees && : >u1000/set/stray && mkdir u1000/set/nonsense .x u1000/set/v@12 && cd u1000/set/v4@* && chmod 644 manifest && echo torn >manifest",
-		 b->path);
+	disk_run(
+		"cd %s/trees && : >u1000/set/stray && mkdir u1000/set/nonsense .x u1000/set/v@12 && cd u1000/set/v4@* && chmod 644 manifest && echo torn >manifest",
+		b->path);
 	assert_ok(tier_each_tree(b->tier, see, &seen, &err), &err);
 	assert_int_equal(seen.sound, 3);
 	assert_int_equal(seen.unsound, 1);
-	seen = (struct seen){ .stop_after = 2 };
+	seen = (struct seen){.stop_after = 2};
 	assert_int_equal(tier_each_tree(b->tier, see, &seen, &err), 7);
 	assert_int_equal(seen.sound + seen.unsound, 2);
 	for (i = 0; i < 3; i++)
@@ -250,7 +266,8 @@ static void test_a_survey_says_what_is_there(void **state)
 	assert_int_equal(bytes, 5000 + 70000 + 3 * 1024 * 1024 + 5);
 	assert_int_equal(bits[0], 0x3f);
 	free(bits);
-	disk_run("cd %s && rm a/one && truncate -s 1 a/two && rm way && : >way && rmdir hollow", b->data);
+	disk_run("cd %s && rm a/one && truncate -s 1 a/two && rm way && : >way && rmdir hollow",
+		 b->data);
 	assert_ok(tree_survey(b->tier, &b->set.key, &bits, &shards, &bytes, &err), &err);
 	assert_int_equal(shards, 2);
 	assert_int_equal(bytes, 3 * 1024 * 1024 + 5);
@@ -291,17 +308,20 @@ static void assert_bad(const struct bads *bads, int index, const char *word)
 static void test_scrub_finds_every_kind_of_damage(void **state)
 {
 	struct bench *b = bench_open(state);
-	struct bads bads = { 0 };
+	struct bads bads = {0};
 	_Atomic uint64_t done = 0;
-	uint8_t present = (uint8_t)~(1u << BIG);
+	uint8_t present = (uint8_t) ~(1u << BIG);
 
 	bench_fill(b);
 	assert_ok(tree_verify(b->tier, &b->set.key, NULL, bad, &bads, &done, NULL, &err), &err);
 	assert_int_equal(bads.n, 0);
 	assert_int_equal(done, 5000 + 70000 + 3 * 1024 * 1024 + 5);
-	disk_run("cd %s && printf x | dd of=big bs=1 seek=3145732 conv=notrunc status=none && sync -f big", b->data);
-	disk_run("cd %s && chmod 644 a/one && truncate -s 69999 a/two && rm -rf hollow empty && mkdir empty && : >hollow && ln -sfn a/two way",
-		 b->data);
+	disk_run(
+		"cd %s && printf x | dd of=big bs=1 seek=3145732 conv=notrunc status=none && sync -f big",
+		b->data);
+	disk_run(
+		"cd %s && chmod 644 a/one && truncate -s 69999 a/two && rm -rf hollow empty && mkdir empty && : >hollow && ln -sfn a/two way",
+		b->data);
 	assert_ok(tree_verify(b->tier, &b->set.key, NULL, bad, &bads, NULL, NULL, &err), &err);
 	assert_int_equal(bads.n, N_PIECES);
 	assert_bad(&bads, BIG, "digest");
@@ -311,7 +331,7 @@ static void test_scrub_finds_every_kind_of_damage(void **state)
 	assert_bad(&bads, HOLLOW, "no directory");
 	assert_bad(&bads, WAY, "somewhere else");
 	disk_run("cd %s && rm -rf a", b->data);
-	bads = (struct bads){ 0 };
+	bads = (struct bads){0};
 	assert_ok(tree_verify(b->tier, &b->set.key, &present, bad, &bads, NULL, NULL, &err), &err);
 	assert_int_equal(bads.n, N_PIECES - 1);
 	assert_bad(&bads, ONE, "not there");
@@ -323,7 +343,7 @@ static void test_scrub_finds_every_kind_of_damage(void **state)
 static void test_scrub_reads_the_disk_and_not_the_cache(void **state)
 {
 	struct bench *b = bench_open(state);
-	struct bads bads = { 0 };
+	struct bads bads = {0};
 	struct disk *disk = *state;
 
 	if (strcmp(disk->fs, "ext4")) {
@@ -332,8 +352,9 @@ static void test_scrub_reads_the_disk_and_not_the_cache(void **state)
 	}
 	bench_fill(b);
 	disk_run("cat %s/a/one >/dev/null", b->data); /* now it is cached */
-	disk_run("dev=$(findmnt -no SOURCE %s); blk=$(filefrag -v %s/a/one | awk '/^ *0:/ {print $4+0}'); sync; printf x | dd of=$dev bs=1 seek=$((blk * 4096 + 77)) conv=notrunc,fsync status=none",
-		 disk->path, b->data);
+	disk_run(
+		"dev=$(findmnt -no SOURCE %s); blk=$(filefrag -v %s/a/one | awk '/^ *0:/ {print $4+0}'); sync; printf x | dd of=$dev bs=1 seek=$((blk * 4096 + 77)) conv=notrunc,fsync status=none",
+		disk->path, b->data);
 	assert_null(piece_wrong(b->data, &b->set, ONE)); /* readers are still fooled */
 	assert_ok(tree_verify(b->tier, &b->set.key, NULL, bad, &bads, NULL, NULL, &err), &err);
 	assert_int_equal(bads.n, 1);
@@ -356,7 +377,9 @@ static void test_scrub_can_be_stopped(void **state)
 
 	bench_fill(b);
 	disk_run("rm %s/a/one", b->data);
-	assert_int_equal(tree_verify(b->tier, &b->set.key, NULL, stop_at_first, &stop, &done, &stop, &err), -ECANCELED);
+	assert_int_equal(
+		tree_verify(b->tier, &b->set.key, NULL, stop_at_first, &stop, &done, &stop, &err),
+		-ECANCELED);
 	assert_int_equal(done, 0);
 	bench_close(b);
 }
@@ -367,7 +390,8 @@ static void test_a_bad_shard_is_dropped_and_comes_again(void **state)
 
 	bench_fill(b);
 	assert_ok(tree_drop_shard(b->tier, &b->set.key, "a/one", &err), &err);
-	assert_ok(tree_drop_shard(b->tier, &b->set.key, "a/one", &err), &err); /* gone already: fine */
+	assert_ok(tree_drop_shard(b->tier, &b->set.key, "a/one", &err),
+		  &err); /* gone already: fine */
 	assert_ok(tree_drop_shard(b->tier, &b->set.key, "nowhere/at/all", &err), &err);
 	disk_run("cd %s && rm empty && mkdir -p empty/with/things", b->data);
 	assert_ok(tree_drop_shard(b->tier, &b->set.key, "empty", &err), &err);

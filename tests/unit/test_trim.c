@@ -31,7 +31,8 @@ struct bench {
 	char *data;
 };
 
-static void fill(struct tier *tier, const struct fake *set, const struct fake *base, size_t link_every)
+static void fill(struct tier *tier, const struct fake *set, const struct fake *base,
+		 size_t link_every)
 {
 	struct told told;
 	struct sink *sink;
@@ -77,7 +78,8 @@ static uint8_t *choose(struct bench *b, const uint8_t *present, uint64_t need, u
 {
 	uint8_t *gone = NULL;
 
-	assert_ok(tree_trim_choose(b->tier, &b->set.key, present, need, &gone, shards, bytes, &err), &err);
+	assert_ok(tree_trim_choose(b->tier, &b->set.key, present, need, &gone, shards, bytes, &err),
+		  &err);
 	assert_non_null(gone);
 	return gone;
 }
@@ -165,7 +167,8 @@ static void test_what_is_chosen_is_dropped_and_frees(void **state)
 
 	assert_ok(tree_weight(b->tier, &b->set.key, &before, &inodes, &err), &err);
 	assert_ok(tree_trim_drop(b->tier, &b->set.key, gone, &err), &err);
-	assert_ok(tree_trim_drop(b->tier, &b->set.key, gone, &err), &err); /* after a crash: again */
+	assert_ok(tree_trim_drop(b->tier, &b->set.key, gone, &err),
+		  &err); /* after a crash: again */
 	assert_ok(tree_weight(b->tier, &b->set.key, &after, &inodes, &err), &err);
 	assert_in_range(before - after, bytes, bytes + 65536); /* directories may shrink on XFS */
 	for (i = 0; i < N; i++)
@@ -183,7 +186,7 @@ static void test_what_is_chosen_is_dropped_and_frees(void **state)
 static void test_linked_shards_stay(void **state)
 {
 	struct bench *b = bench_open(state);
-	struct fake next = { 0 };
+	struct fake next = {0};
 	uint64_t shards, bytes;
 	size_t i;
 
@@ -201,7 +204,7 @@ static void test_linked_shards_stay(void **state)
 static void test_only_present_files_are_chosen(void **state)
 {
 	struct bench *b = bench_open(state);
-	uint8_t present[N / 8 + 1] = { 0xff, 0x0f };
+	uint8_t present[N / 8 + 1] = {0xff, 0x0f};
 	uint64_t shards, bytes;
 	auto_free uint8_t *gone = choose(b, present, UINT64_MAX, &shards, &bytes);
 
