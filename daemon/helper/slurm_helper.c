@@ -1,11 +1,11 @@
 /*
- * Owns larder-slurm-helper: questions to slurmctld, one line each way. The one file of the daemon's side that
- * includes slurm.h: it is built for one Slurm version, may hang for as long as libslurm does, and
- * is killed then.
- * Must not decide anything, and keeps no state. Started by server/slurmq.c.
+ * Owns larder-slurm-helper: questions to slurmctld, one line each way. The one file of the daemon's
+ *side that includes slurm.h: it is built for one Slurm version, may hang for as long as libslurm
+ *does, and is killed then. Must not decide anything, and keeps no state. Started by
+ *server/slurmq.c.
  *
- *	job 42		job id=42 state=running completing=0 here=1 restarts=0 limit_s=3600 start_s=1700000000
- *			job id=42 state=unknown
+ *	job 42		job id=42 state=running completing=0 here=1 restarts=0 limit_s=3600
+ *start_s=1700000000 job id=42 state=unknown
  *	conf		conf prolog_timeout_s=300	(0: none is set)
  *	ping		pong version=22.05
  *			fail errno=1800 text=…		instead, when slurmctld does not answer
@@ -24,13 +24,14 @@
 #include "larder/text.h"
 
 static const char *const states[] = {
-	[JOB_PENDING] = "pending",	 [JOB_RUNNING] = "running",	[JOB_SUSPENDED] = "suspended",
-	[JOB_COMPLETE] = "completed",	 [JOB_CANCELLED] = "cancelled", [JOB_FAILED] = "failed",
-	[JOB_TIMEOUT] = "timeout",	 [JOB_NODE_FAIL] = "node_fail", [JOB_PREEMPTED] = "preempted",
-	[JOB_BOOT_FAIL] = "boot_fail",	 [JOB_DEADLINE] = "deadline",	[JOB_OOM] = "oom",
+	[JOB_PENDING] = "pending",     [JOB_RUNNING] = "running",     [JOB_SUSPENDED] = "suspended",
+	[JOB_COMPLETE] = "completed",  [JOB_CANCELLED] = "cancelled", [JOB_FAILED] = "failed",
+	[JOB_TIMEOUT] = "timeout",     [JOB_NODE_FAIL] = "node_fail", [JOB_PREEMPTED] = "preempted",
+	[JOB_BOOT_FAIL] = "boot_fail", [JOB_DEADLINE] = "deadline",   [JOB_OOM] = "oom",
 };
 
-/* libslurm answers with -1 and errno, or with the error itself: unknown jobs come as 2017 either way. */
+/* libslurm answers with -1 and errno, or with the error itself: unknown jobs come as 2017 either
+ * way. */
 static int error_of(int rc)
 {
 	if (rc > 0)
@@ -68,18 +69,21 @@ static void say_job(const slurm_job_info_t *job, const char *node)
 	uint64_t limit_s = 0;
 
 	if (base >= sizeof(states) / sizeof(states[0]) || !states[base]) {
-		printf("fail errno=%d text=job state %" PRIu32 " is not known here\n", EPROTO, base);
+		printf("fail errno=%d text=job state %" PRIu32 " is not known here\n", EPROTO,
+		       base);
 		return;
 	}
 	if (job->time_limit != INFINITE && job->time_limit != NO_VAL)
 		limit_s = (uint64_t)job->time_limit * 60;
 	printf("job id=%" PRIu32 " state=%s completing=%d here=%d restarts=%u limit_s=%" PRIu64
 	       " start_s=%" PRId64 "\n",
-	       job->job_id, states[base], (job->job_state & JOB_COMPLETING) != 0, is_here(job->nodes, node),
-	       (unsigned int)job->restart_cnt, limit_s, job->start_time > 0 ? (int64_t)job->start_time : 0);
+	       job->job_id, states[base], (job->job_state & JOB_COMPLETING) != 0,
+	       is_here(job->nodes, node), (unsigned int)job->restart_cnt, limit_s,
+	       job->start_time > 0 ? (int64_t)job->start_time : 0);
 }
 
-/* An array's first id brings all its tasks, a het job's leader all components: one of them is meant. */
+/* An array's first id brings all its tasks, a het job's leader all components: one of them is
+ * meant. */
 static void answer_job(uint32_t id, const char *node)
 {
 	job_info_msg_t *jobs = NULL;
@@ -141,11 +145,12 @@ static int answer(char *line, const char *node)
 		       SLURM_VERSION_MINOR(SLURM_VERSION_NUMBER));
 	} else if (strcmp(line, "conf") == 0) {
 		answer_conf();
-	} else if (strncmp(line, "job ", 4) == 0 && larder_u64_parse(line + 4, &id, NULL) == 0 && id > 0 &&
-		   id <= UINT32_MAX) {
+	} else if (strncmp(line, "job ", 4) == 0 && larder_u64_parse(line + 4, &id, NULL) == 0 &&
+		   id > 0 && id <= UINT32_MAX) {
 		answer_job((uint32_t)id, node);
 	} else {
-		fprintf(stderr, "larder-slurm-helper: what is \"%s\"? It knows: job ID, conf, ping\n",
+		fprintf(stderr,
+			"larder-slurm-helper: what is \"%s\"? It knows: job ID, conf, ping\n",
 			larder_text_printable(line));
 		return -EINVAL;
 	}
@@ -158,8 +163,9 @@ int main(int argc, char **argv)
 	int rc = 0;
 
 	if (argc != 3 || strcmp(argv[1], "--node") != 0) {
-		fprintf(stderr, "usage: larder-slurm-helper --node NODENAME\n"
-				"Answers larderd's questions to slurmctld, a line each, from standard input.\n");
+		fprintf(stderr,
+			"usage: larder-slurm-helper --node NODENAME\n"
+			"Answers larderd's questions to slurmctld, a line each, from standard input.\n");
 		return 2;
 	}
 	slurm_init(NULL);

@@ -25,7 +25,7 @@ struct check {
 	bool found, done;
 	unsigned int packets;
 	struct check_own own; /* own.used: a user's own dataset */
-	char *name;           /* of the dataset, owned */
+	char *name;	      /* of the dataset, owned */
 	char digest[LARDER_DIGEST_HEX + 1];
 	int64_t started_ms, timeout_ms;
 	struct check_result result;
@@ -82,10 +82,12 @@ static void answer(struct check *check, int rc)
 static void answer_nonsense(struct check *check, const char *what)
 {
 	answer(check, larder_error_set(&check->result.err, EPROTO,
-				       "the check of dataset \"%s\" answered nonsense (%s)", check->name, what));
+				       "the check of dataset \"%s\" answered nonsense (%s)",
+				       check->name, what));
 }
 
-/* Head and publisher come from root's code in the child, but from a file that anybody may have written. */
+/* Head and publisher come from root's code in the child, but from a file that anybody may have
+ * written. */
 static int take_found(struct check *check, struct check_packet *packet)
 {
 	struct check_result *r = &check->result;
@@ -143,7 +145,8 @@ static bool take_packet(struct check *check, struct check_packet *packet)
 	if (packet->fd >= 0)
 		close(packet->fd);
 	if (rc) {
-		answer_nonsense(check, packet->fields[0][0] == 'f' ? "about the manifest" : "in its last word");
+		answer_nonsense(check, packet->fields[0][0] == 'f' ? "about the manifest"
+								   : "in its last word");
 		return false;
 	}
 	if (!check->done || (check->own.used && !verdict))
@@ -169,7 +172,8 @@ static bool drain(struct check *check)
 		return false;
 	}
 	if (rc != -EAGAIN)
-		sd_event_source_set_enabled(check->io, SD_EVENT_OFF); /* closed: its exit tells the rest */
+		sd_event_source_set_enabled(check->io,
+					    SD_EVENT_OFF); /* closed: its exit tells the rest */
 	return true;
 }
 
@@ -191,11 +195,12 @@ static void on_dead(int status, void *arg)
 	if (!drain(check)) /* what it said before it died */
 		return;
 	if (check->own.used && check->done) {
-		answer(check, check_own_take(&check->own, &check->result.head, &check->result.manifest_fd,
-					     &check->result.err));
+		answer(check, check_own_take(&check->own, &check->result.head,
+					     &check->result.manifest_fd, &check->result.err));
 		return;
 	}
-	answer(check, larder_error_set(&check->result.err, EIO, "the check of dataset \"%s\" %s before it answered",
+	answer(check, larder_error_set(&check->result.err, EIO,
+				       "the check of dataset \"%s\" %s before it answered",
 				       check->name, child_status_format(status, how, sizeof(how))));
 }
 
@@ -207,10 +212,12 @@ static int on_deadline(sd_event_source *source, uint64_t now, void *arg)
 	(void)source;
 	(void)now;
 	larder_duration_format(check->timeout_ms, limit, sizeof(limit));
-	answer(check, larder_error_set(&check->result.err, ETIMEDOUT,
-				       "%s of dataset \"%s\" did not answer within %s: whether you may use it "
-				       "cannot be told now; try again later",
-				       check->own.used ? "the origin" : "catalog or origin", check->name, limit));
+	answer(check,
+	       larder_error_set(
+		       &check->result.err, ETIMEDOUT,
+		       "%s of dataset \"%s\" did not answer within %s: whether you may use it "
+		       "cannot be told now; try again later",
+		       check->own.used ? "the origin" : "catalog or origin", check->name, limit));
 	return 0;
 }
 
@@ -239,8 +246,8 @@ static int send_request(int sock, const struct check_request *request, struct la
 			       },
 			       8, -1);
 	if (rc)
-		return larder_error_set(err, rc, "ask the check of dataset \"%s\": %s", request->spec->name,
-					strerror(-rc));
+		return larder_error_set(err, rc, "ask the check of dataset \"%s\": %s",
+					request->spec->name, strerror(-rc));
 	return 0;
 }
 
@@ -250,13 +257,15 @@ static int start_child(sd_event *event, struct check *check, const struct check_
 	static char name[] = "larderd", helper[] = "--check-helper", path[] = "PATH=/usr/bin:/bin",
 		    lang[] = "LANG=C.UTF-8", leaks[] = "ASAN_OPTIONS=detect_leaks=0";
 	char *const argv[] = {name, helper, NULL};
-	/* The last one is read by builds with the address sanitizer only: it cannot trace a dropped uid. */
+	/* The last one is read by builds with the address sanitizer only: it cannot trace a dropped
+	 * uid. */
 	char *const envp[] = {path, lang, leaks, NULL};
 	struct child_params params = {
 		.path = "/proc/self/exe", /* the very program that runs, also after an upgrade */
 		.argv = argv,
 		.envp = envp,
-		.fds = {theirs, -1, STDERR_FILENO, check->own.write_fd, request->earlier_manifest_fd},
+		.fds = {theirs, -1, STDERR_FILENO, check->own.write_fd,
+			request->earlier_manifest_fd},
 		.n_fds = CHECK_N_FDS,
 	};
 	int rc = child_start(event, &params, on_dead, check, &check->child, err);
@@ -271,7 +280,8 @@ static int watch(sd_event *event, struct check *check, struct larder_error *err)
 	int rc = sd_event_add_io(event, &check->io, check->sock, EPOLLIN, on_packet, check);
 
 	if (rc >= 0)
-		rc = sd_event_add_time(event, &check->timer, CLOCK_MONOTONIC, deadline, 1000, on_deadline, check);
+		rc = sd_event_add_time(event, &check->timer, CLOCK_MONOTONIC, deadline, 1000,
+				       on_deadline, check);
 	if (rc < 0)
 		return larder_error_set(err, rc, "watch a check: %s", strerror(-rc));
 	return 0;

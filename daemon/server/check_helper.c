@@ -1,8 +1,7 @@
 /*
- * Owns `larderd --check-helper`: one question about one user, one answer, then it ends. It may hang:
- * its parent has a deadline.
- * Must not touch the daemon's state; as the user it does nothing that the user could not do.
- * Called by main.c, started by check.c.
+ * Owns `larderd --check-helper`: one question about one user, one answer, then it ends. It may
+ * hang: its parent has a deadline. Must not touch the daemon's state; as the user it does nothing
+ * that the user could not do. Called by main.c, started by check.c.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -21,7 +20,8 @@
 /* What a dataset reads like that is not there, where the catalog is closed to the user. */
 static int unknown(const struct check_job *job, struct larder_error *err)
 {
-	return larder_error_set(err, ENOENT, "unknown dataset \"%s\" (larder catalog lists what there is)",
+	return larder_error_set(err, ENOENT,
+				"unknown dataset \"%s\" (larder catalog lists what there is)",
 				job->spec.name);
 }
 
@@ -51,19 +51,22 @@ static int find(const struct check_job *job, struct larder_catalog_entry *entry,
 }
 
 /* What was found is opened once, and what is told is what that descriptor says. */
-static int open_manifest(const struct larder_catalog_entry *entry, struct larder_manifest_head *head,
-			 int *out, struct larder_error *err)
+static int open_manifest(const struct larder_catalog_entry *entry,
+			 struct larder_manifest_head *head, int *out, struct larder_error *err)
 {
-	auto_fd int fd = open(entry->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	auto_fd int fd =
+		open(entry->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	int rc;
 
 	if (fd < 0)
-		return larder_error_set(err, errno == EACCES ? ENOENT : errno, "open %s: %m", entry->path);
+		return larder_error_set(err, errno == EACCES ? ENOENT : errno, "open %s: %m",
+					entry->path);
 	rc = larder_manifest_head_read(fd, head, err);
 	if (rc)
 		return rc;
 	if (strcmp(head->digest, entry->head.digest) != 0)
-		return larder_error_set(err, EAGAIN, "%s was replaced while it was read; try again", entry->path);
+		return larder_error_set(err, EAGAIN, "%s was replaced while it was read; try again",
+					entry->path);
 	*out = take_fd(&fd);
 	return 0;
 }
@@ -82,14 +85,15 @@ static int tell_found(const struct larder_manifest_head *head, int fd, struct la
 	if (n < 0 || (size_t)n != head->body_offset)
 		return larder_error_set(err, EIO, "read the manifest's head again: %m");
 	snprintf(publisher, sizeof(publisher), "%u", head->publisher);
-	rc = check_packet_send(CHECK_FD_SOCKET, (const char *const[]){"found", publisher, text}, 3, fd);
+	rc = check_packet_send(CHECK_FD_SOCKET, (const char *const[]){"found", publisher, text}, 3,
+			       fd);
 	if (rc)
 		return larder_error_set(err, rc, "answer: %s", strerror(-rc));
 	return 0;
 }
 
-static int judge(const struct check_job *job, const struct larder_manifest_head *head, int fd, bool closed,
-		 struct larder_error *err)
+static int judge(const struct check_job *job, const struct larder_manifest_head *head, int fd,
+		 bool closed, struct larder_error *err)
 {
 	int rc = check_become_user(job->uid, job->gid, err);
 
@@ -103,10 +107,11 @@ static int judge(const struct check_job *job, const struct larder_manifest_head 
 			return rc;
 	}
 	if (strncmp(head->digest, job->spec.digest, strlen(job->spec.digest)) != 0)
-		return larder_error_set(err, ESTALE,
-					"%s:%s has the digest %.16s now, not %s; name the version without a digest to "
-					"take what is there",
-					head->name, head->version, head->digest, job->spec.digest);
+		return larder_error_set(
+			err, ESTALE,
+			"%s:%s has the digest %.16s now, not %s; name the version without a digest to "
+			"take what is there",
+			head->name, head->version, head->digest, job->spec.digest);
 	return 0;
 }
 
@@ -118,7 +123,8 @@ static int run_catalog(const struct check_job *job, struct larder_error *err)
 	bool closed;
 	int rc = find(job, &entry, &closed, err);
 
-	/* Where root found it, NSS decides about users= and groups= in larder_catalog_find all the same. */
+	/* Where root found it, NSS decides about users= and groups= in larder_catalog_find all the
+	 * same. */
 	if (!rc)
 		rc = open_manifest(&entry, &head, &fd, err);
 	if (!rc && strncmp(head.digest, job->spec.digest, strlen(job->spec.digest)) == 0)
@@ -167,14 +173,16 @@ static int parse_id(const char *text, unsigned int *id)
 	return 0;
 }
 
-static int parse_job(const struct check_packet *packet, struct check_job *job, struct larder_error *err)
+static int parse_job(const struct check_packet *packet, struct check_job *job,
+		     struct larder_error *err)
 {
 	const char *const *f = packet->fields;
 	uint64_t timeout;
 	int rc;
 
-	if (!check_packet_is(packet, "check", 8) || parse_id(f[2], &job->uid) || parse_id(f[3], &job->gid) ||
-	    larder_u64_parse(f[4], &timeout, NULL) || timeout > INT32_MAX)
+	if (!check_packet_is(packet, "check", 8) || parse_id(f[2], &job->uid) ||
+	    parse_id(f[3], &job->gid) || larder_u64_parse(f[4], &timeout, NULL) ||
+	    timeout > INT32_MAX)
 		return larder_error_set(err, EPROTO, "the request of the check cannot be read");
 	job->own = strcmp(f[1], "own") == 0;
 	job->timeout_ms = (int64_t)timeout;
@@ -203,7 +211,8 @@ static int receive_job(struct check_job *job, struct larder_error *err)
 		return larder_error_set(err, ENOMEM, "out of memory");
 	rc = check_packet_receive(CHECK_FD_SOCKET, packet);
 	if (rc != 1)
-		return larder_error_set(err, EPROTO, "no request came (--check-helper is for larderd itself)");
+		return larder_error_set(err, EPROTO,
+					"no request came (--check-helper is for larderd itself)");
 	if (packet->fd >= 0)
 		close(packet->fd);
 	return parse_job(packet, job, err);
@@ -234,7 +243,8 @@ int check_helper_main(void)
 	int rc = run(&err);
 
 	snprintf(code, sizeof(code), "%d", -rc);
-	if (check_packet_send(CHECK_FD_SOCKET, (const char *const[]){"done", code, err.text}, 3, -1))
+	if (check_packet_send(CHECK_FD_SOCKET, (const char *const[]){"done", code, err.text}, 3,
+			      -1))
 		return 1;
 	return rc ? 1 : 0;
 }

@@ -1,4 +1,5 @@
-/* Inside of the check's child process only: its request, the change of ids, the probe of an origin. */
+/* Inside of the check's child process only: its request, the change of ids, the probe of an origin.
+ */
 #ifndef SERVER_CHECK_HELPER_H
 #define SERVER_CHECK_HELPER_H
 
@@ -16,14 +17,15 @@ struct check_job {
 	gid_t gid;
 	int64_t timeout_ms;
 	struct larder_spec spec; /* owned */
-	char *catalog;           /* owned */
+	char *catalog;		 /* owned */
 };
 
-/* Bounds of this process: processor time, memory, files, no core, no new privileges, dies with its parent. */
+/* Bounds of this process: processor time, memory, files, no core, no new privileges, dies with its
+ * parent. */
 int check_confine(const struct check_job *job, struct larder_error *err);
 /*
- * The user's groups, and the user's ids as the effective ones; back is still open. For root: nothing
- * changes. uid 0 is a user like any other.
+ * The user's groups, and the user's ids as the effective ones; back is still open. For root:
+ * nothing changes. uid 0 is a user like any other.
  */
 int check_look_as_user(uid_t uid, gid_t gid, struct larder_error *err);
 int check_look_as_root(struct larder_error *err);
@@ -35,6 +37,7 @@ int check_become_user(uid_t uid, gid_t gid, struct larder_error *err);
  * not there; -EACCES: a file in it is closed; -EOPNOTSUPP: no origin here is a path, so it cannot
  * be told; -EIO and others: cannot be told.
  */
-int check_probe_origins(const struct larder_manifest_head *head, int manifest_fd, struct larder_error *err);
+int check_probe_origins(const struct larder_manifest_head *head, int manifest_fd,
+			struct larder_error *err);
 
 #endif

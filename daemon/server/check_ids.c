@@ -13,12 +13,13 @@
 #include "larder/cleanup.h"
 #include "server/check_helper.h"
 
-#define MEMORY_BYTES        (UINT64_C(2) << 30)
-#define OWN_MEMORY_BYTES    (UINT64_C(16) << 30) /* address space; a million shards use some 300 MB */
-#define OWN_FILE_BYTES      (UINT64_C(2) << 30)  /* a manifest of 10 million shards */
-#define FILES               4096
-#define NSS_BUFFER_MAX      (1u << 20)
-#define GROUPS_MAX          65536 /* NGROUPS_MAX of the kernel */
+#define MEMORY_BYTES	 (UINT64_C(2) << 30)
+#define OWN_MEMORY_BYTES (UINT64_C(16) << 30) /* address space; a million shards use some 300 MB   \
+					       */
+#define OWN_FILE_BYTES (UINT64_C(2) << 30)    /* a manifest of 10 million shards */
+#define FILES	       4096
+#define NSS_BUFFER_MAX (1u << 20)
+#define GROUPS_MAX     65536 /* NGROUPS_MAX of the kernel */
 
 static int limit(int what, uint64_t value, struct larder_error *err)
 {
@@ -65,7 +66,8 @@ int check_confine(const struct check_job *job, struct larder_error *err)
 	if (!rc)
 		rc = limit(RLIMIT_NOFILE, FILES, err);
 	if (!rc)
-		rc = limit(RLIMIT_CPU, job->own && cpus > 1 ? seconds * (uint64_t)cpus : seconds, err);
+		rc = limit(RLIMIT_CPU, job->own && cpus > 1 ? seconds * (uint64_t)cpus : seconds,
+			   err);
 	if (!rc && job->own)
 		rc = limit(RLIMIT_FSIZE, OWN_FILE_BYTES, err);
 	if (!rc && may_limit_memory())
@@ -98,8 +100,8 @@ static int take_groups(uid_t uid, gid_t gid, struct larder_error *err)
 	int count = GROUPS_MAX, rc = user_name(uid, &name);
 
 	if (rc)
-		return larder_error_set(err, rc, "the user database does not tell about uid %u: %s", uid,
-					strerror(-rc));
+		return larder_error_set(err, rc, "the user database does not tell about uid %u: %s",
+					uid, strerror(-rc));
 	groups = calloc((size_t)count, sizeof(*groups));
 	if (!groups)
 		return larder_error_set(err, ENOMEM, "out of memory");
@@ -107,7 +109,8 @@ static int take_groups(uid_t uid, gid_t gid, struct larder_error *err)
 	if (!name)
 		count = 1;
 	else if (getgrouplist(name, gid, groups, &count) < 0)
-		return larder_error_set(err, E2BIG, "user %s is in more than %d groups", name, GROUPS_MAX);
+		return larder_error_set(err, E2BIG, "user %s is in more than %d groups", name,
+					GROUPS_MAX);
 	if (setgroups((size_t)count, groups) < 0)
 		return larder_error_set(err, errno, "take the groups of uid %u: %m", uid);
 	return 0;
@@ -141,11 +144,12 @@ int check_become_user(uid_t uid, gid_t gid, struct larder_error *err)
 		return -EPERM;
 	if (setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
 		return larder_error_set(err, errno, "become uid %u: %m", uid);
-	if (getresuid(&ruid, &euid, &suid) < 0 || getresgid(&rgid, &egid, &sgid) < 0 || ruid != uid ||
-	    euid != uid || suid != uid || rgid != gid || egid != gid || sgid != gid)
+	if (getresuid(&ruid, &euid, &suid) < 0 || getresgid(&rgid, &egid, &sgid) < 0 ||
+	    ruid != uid || euid != uid || suid != uid || rgid != gid || egid != gid || sgid != gid)
 		return larder_error_set(err, EPERM, "become uid %u: the ids did not change", uid);
 	if (uid != 0 && setresuid((uid_t)-1, 0, (uid_t)-1) == 0)
-		return larder_error_set(err, EPERM, "become uid %u: the way back to root is open", uid);
+		return larder_error_set(err, EPERM, "become uid %u: the way back to root is open",
+					uid);
 	/* Nobody but root looks into this process; the kernel does the same at a change of ids. */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return larder_error_set(err, errno, "prctl(PR_SET_DUMPABLE): %m");

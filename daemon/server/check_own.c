@@ -15,7 +15,8 @@ void check_own_clear(struct check_own *own)
 	*own = (struct check_own){.write_fd = -1, .read_fd = -1};
 }
 
-/* Mode 0600 of root and no name: the user's process cannot open it anew, only use what it was given. */
+/* Mode 0600 of root and no name: the user's process cannot open it anew, only use what it was
+ * given. */
 static int open_pair(struct check_own *own, const char *tmp_dir, struct larder_error *err)
 {
 	char again[40];
@@ -26,11 +27,13 @@ static int open_pair(struct check_own *own, const char *tmp_dir, struct larder_e
 	snprintf(again, sizeof(again), "/proc/self/fd/%d", own->write_fd);
 	own->read_fd = open(again, O_RDONLY | O_CLOEXEC);
 	if (own->read_fd < 0)
-		return larder_error_set(err, errno, "a temporary file in %s, for reading: %m", tmp_dir);
+		return larder_error_set(err, errno, "a temporary file in %s, for reading: %m",
+					tmp_dir);
 	return 0;
 }
 
-int check_own_init(struct check_own *own, const struct check_request *request, struct larder_error *err)
+int check_own_init(struct check_own *own, const struct check_request *request,
+		   struct larder_error *err)
 {
 	own->used = true;
 	own->uid = request->uid;
@@ -56,9 +59,11 @@ static int check_sealed(int fd, struct larder_error *err)
 {
 	if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0) {
 		if (errno == EAGAIN)
-			return larder_error_set(err, EPERM, "somebody still writes to the manifest of the scan");
-		return larder_error_set(err, errno,
-					"take the scan's manifest back: %m (the file system of state_dir must know leases)");
+			return larder_error_set(
+				err, EPERM, "somebody still writes to the manifest of the scan");
+		return larder_error_set(
+			err, errno,
+			"take the scan's manifest back: %m (the file system of state_dir must know leases)");
 	}
 	fcntl(fd, F_SETLEASE, F_UNLCK);
 	return 0;
@@ -69,7 +74,8 @@ static bool head_is_asked(const struct check_own *own, const struct larder_manif
 	char who[16];
 
 	snprintf(who, sizeof(who), "%u", own->uid);
-	return strcmp(head->name, own->name) == 0 && strcmp(head->version, LARDER_OWN_VERSION) == 0 &&
+	return strcmp(head->name, own->name) == 0 &&
+	       strcmp(head->version, LARDER_OWN_VERSION) == 0 &&
 	       head->access.kind == LARDER_ACCESS_USERS && strcmp(head->access.who, who) == 0 &&
 	       head->n_origins == 1 && strcmp(head->origins[0], own->origin) == 0;
 }
@@ -90,7 +96,9 @@ int check_own_take(struct check_own *own, struct larder_manifest_head *head, int
 		return larder_error_prefix(err, "the manifest of the scan of %s", own->origin);
 	if (!head_is_asked(own, &got)) {
 		larder_manifest_head_fini(&got);
-		return larder_error_set(err, EPROTO, "the scan of %s made a manifest of something else", own->origin);
+		return larder_error_set(err, EPROTO,
+					"the scan of %s made a manifest of something else",
+					own->origin);
 	}
 	got.publisher = own->uid; /* the file is root's: it is the user whose bytes these are */
 	*head = got;

@@ -18,7 +18,8 @@ struct check_own {
 };
 
 void check_own_clear(struct check_own *own);
-int check_own_init(struct check_own *own, const struct check_request *request, struct larder_error *err);
+int check_own_init(struct check_own *own, const struct check_request *request,
+		   struct larder_error *err);
 /* The child has it: our end that could write goes. */
 void check_own_hand_over(struct check_own *own);
 /*

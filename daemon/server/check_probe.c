@@ -15,7 +15,8 @@
 
 #define WINDOW_BYTES (64 * 1024) /* more than four of the longest lines */
 
-/* "f DIGEST SIZE MTIME MODE PATH": the path of a file's line, decoded. false: another kind of line. */
+/* "f DIGEST SIZE MTIME MODE PATH": the path of a file's line, decoded. false: another kind of line.
+ */
 static bool file_path(char *line, char path[LARDER_PATH_BYTES + 1])
 {
 	char *save = NULL, *word = strtok_r(line, " ", &save);
@@ -24,7 +25,8 @@ static bool file_path(char *line, char path[LARDER_PATH_BYTES + 1])
 		return false;
 	for (int i = 0; i < 5; i++)
 		word = strtok_r(NULL, " ", &save);
-	return word && larder_path_decode(word, strlen(word), path, LARDER_PATH_BYTES + 1, NULL) > 0;
+	return word &&
+	       larder_path_decode(word, strlen(word), path, LARDER_PATH_BYTES + 1, NULL) > 0;
 }
 
 /* First file of a window of whole lines, or the last one. */
@@ -66,10 +68,12 @@ static int try_file(int dir, const char *origin, const char *path, struct larder
 	if (fd >= 0 || errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
 		return 0; /* what changed at the origin is no question of rights */
 	if (errno == EACCES || errno == EPERM)
-		return larder_error_set(err, EACCES, "you may not read %s/%s, a file of this dataset's origin", origin,
-					path);
-	return larder_error_set(err, EIO, "open %s/%s: %m; whether you may read the origin cannot be told", origin,
-				path);
+		return larder_error_set(err, EACCES,
+					"you may not read %s/%s, a file of this dataset's origin",
+					origin, path);
+	return larder_error_set(err, EIO,
+				"open %s/%s: %m; whether you may read the origin cannot be told",
+				origin, path);
 }
 
 /* The first and the last file the manifest names: cheap, and no guess. */
@@ -101,7 +105,8 @@ static int closed_or_unknown(const char *origin, struct larder_error *err)
 {
 	if (errno == EACCES || errno == EPERM || errno == ENOENT || errno == ENOTDIR)
 		return larder_error_set(err, ENOENT, "origin %s: %m", origin);
-	return larder_error_set(err, EIO, "origin %s: %m; whether you may read it cannot be told now", origin);
+	return larder_error_set(
+		err, EIO, "origin %s: %m; whether you may read it cannot be told now", origin);
 }
 
 static int try_origin(const char *origin, const struct larder_manifest_head *head, int manifest_fd,
@@ -129,12 +134,14 @@ static int try_origin(const char *origin, const struct larder_manifest_head *hea
 	return try_files(dir, origin, head, manifest_fd, err);
 }
 
-int check_probe_origins(const struct larder_manifest_head *head, int manifest_fd, struct larder_error *err)
+int check_probe_origins(const struct larder_manifest_head *head, int manifest_fd,
+			struct larder_error *err)
 {
-	int rc = larder_error_set(err, EOPNOTSUPP,
-				  "the origin of \"%s\" is no path, and rights at such an origin cannot be checked "
-				  "yet; ask its publisher to set access to public, users= or groups=",
-				  head->name);
+	int rc = larder_error_set(
+		err, EOPNOTSUPP,
+		"the origin of \"%s\" is no path, and rights at such an origin cannot be checked "
+		"yet; ask its publisher to set access to public, users= or groups=",
+		head->name);
 
 	for (unsigned int i = 0; i < head->n_origins; i++) {
 		if (*head->origins[i] != '/')

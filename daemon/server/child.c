@@ -20,7 +20,7 @@ struct child {
 	pid_t pid;
 	int pidfd;
 	sd_event_source *source; /* keeps the child until it is reaped */
-	child_exit_fn exited;    /* NULL: abandoned */
+	child_exit_fn exited;	 /* NULL: abandoned */
 	void *arg;
 };
 
@@ -68,7 +68,8 @@ static int watch(sd_event *event, struct child *child, struct larder_error *err)
 
 	child->pidfd = (int)syscall(SYS_pidfd_open, child->pid, 0);
 	if (child->pidfd < 0)
-		return larder_error_set(err, errno, "pidfd_open: %m (kernel 5.3 or newer is needed)");
+		return larder_error_set(err, errno,
+					"pidfd_open: %m (kernel 5.3 or newer is needed)");
 	rc = sd_event_add_io(event, &child->source, child->pidfd, EPOLLIN, on_exit_event, child);
 	if (rc < 0)
 		return larder_error_set(err, rc, "watch a child process: %s", strerror(-rc));

@@ -15,10 +15,10 @@ struct child;
 #define CHILD_FDS_MAX 8
 
 struct child_params {
-	const char *path;        /* of the program; no search */
+	const char *path; /* of the program; no search */
 	char *const *argv, *const *envp;
-	int fds[CHILD_FDS_MAX];  /* fds[i] becomes i in the child; -1: /dev/null. Borrowed. */
-	unsigned int n_fds;      /* at least 3; everything else is closed */
+	int fds[CHILD_FDS_MAX]; /* fds[i] becomes i in the child; -1: /dev/null. Borrowed. */
+	unsigned int n_fds;	/* at least 3; everything else is closed */
 };
 
 /* status as waitpid gives it; -1 when it cannot be known. The child is gone after this call. */

@@ -1,10 +1,11 @@
 /*
- * Owns larder.conf: its syntax through libconfuse, lines for every sentence, what a reload may change.
- * Must not look at the machine or decide what a value means. The one file that includes confuse.h.
- * Called by main.c (start, --check-config) and by the reload.
+ * Owns larder.conf: its syntax through libconfuse, lines for every sentence, what a reload may
+ * change. Must not look at the machine or decide what a value means. The one file that includes
+ * confuse.h. Called by main.c (start, --check-config) and by the reload.
  */
 #include <confuse.h>
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "larder/cleanup.h"
@@ -64,7 +65,8 @@ fail(struct parse *p, int line, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	larder_error_set(p->err, EINVAL, "%s:%d: %s", p->where.file, line, larder_text_printable(text));
+	larder_error_set(p->err, EINVAL, "%s:%d: %s", p->where.file, line,
+			 larder_text_printable(text));
 	return -1;
 }
 
@@ -112,8 +114,8 @@ static void __attribute__((format(printf, 2, 0))) on_error(cfg_t *cfg, const cha
 static int given_twice(struct slot *slot, int line)
 {
 	if (slot->line)
-		return fail(slot->parse, line, "%s is given twice, first in line %d", slot->key->name,
-			    slot->line);
+		return fail(slot->parse, line, "%s is given twice, first in line %d",
+			    slot->key->name, slot->line);
 	slot->line = line;
 	return 0;
 }
@@ -276,7 +278,7 @@ static int parse_text(struct parse *p, char *text)
 	fill_options(config_tier_keys, N_TIER_KEYS, p->tier_slots, tier_opts);
 	fill_options(config_keys, N_KEYS, p->slots, opts);
 	opts[N_KEYS] = (cfg_opt_t)CFG_SEC("tier", tier_opts,
-						 CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
+					  CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
 	opts[N_KEYS].validcb = on_tier;
 	opts[N_KEYS + 1] = (cfg_opt_t)CFG_END();
 	rc = tier_begin(p);
@@ -333,13 +335,17 @@ static int load(const char *path, struct config *config, struct larder_error *er
 
 int config_load(const char *path, struct config *config, struct larder_error *err)
 {
+	/* libconfuse's scanner is one for the process, and reloads are read on worker threads. */
+	static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 	int rc;
 
 	*config = (struct config){0};
 	config->path = strdup(path);
 	if (!config->path)
 		return larder_error_set(err, ENOMEM, "out of memory");
+	pthread_mutex_lock(&one_at_a_time);
 	rc = load(path, config, err);
+	pthread_mutex_unlock(&one_at_a_time);
 	if (rc)
 		config_fini(config);
 	return rc;

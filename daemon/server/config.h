@@ -63,9 +63,12 @@ void config_fini(struct config *config);
  */
 typedef void (*config_tell_fn)(bool fatal, const char *text, void *arg);
 int config_inspect(const struct config *config, config_tell_fn tell, void *arg);
-/* The catalog's side, for --check-config: no origin beneath view_root. Reads every manifest's head and may block. */
+/* The catalog's side, for --check-config: no origin beneath view_root. Reads every manifest's head
+ * and may block. */
 int config_inspect_catalog(const struct config *config, config_tell_fn tell, void *arg);
-/* The keys that a reload cannot change and that differ, comma separated, into buf; returns how many. */
-int config_fixed_changes(const struct config *now, const struct config *next, char *buf, size_t len);
+/* The keys that a reload cannot change and that differ, comma separated, into buf; returns how
+ * many. */
+int config_fixed_changes(const struct config *now, const struct config *next, char *buf,
+			 size_t len);
 
 #endif

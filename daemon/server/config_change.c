@@ -10,9 +10,9 @@
 
 /* Settled once at start: descriptors, threads and children were made with them. */
 static const char *const fixed[] = {
-	"node_name", "socket", "state_dir", "view_root", "helper_dir", "slurm_conf", "boot_id_file",
-	"slurm_timeout", "transfer_threads", "transfer_memory", "io_uring", "transfer_nice",
-	"allow_tmpfs_state",
+	"node_name",  "socket",	       "state_dir",	    "view_root",	"helper_dir",
+	"slurm_conf", "boot_id_file",  "slurm_timeout",	    "transfer_threads", "transfer_memory",
+	"io_uring",   "transfer_nice", "allow_tmpfs_state",
 };
 
 static bool is_fixed(const char *name)
@@ -47,7 +47,7 @@ static bool same_tiers(const struct config *now, const struct config *next)
 }
 
 /* By the types that a fixed key can have: text, or a plain number. */
-#define SAME_STR(field)     same_text(now->field, next->field)
+#define SAME_STR(field)	    same_text(now->field, next->field)
 #define SAME_PATH(field)    same_text(now->field, next->field)
 #define SAME_OPTPATH(field) same_text(now->field, next->field)
 #define SAME_WORD(field)    same_text(now->field, next->field)
@@ -64,11 +64,11 @@ int config_fixed_changes(const struct config *now, const struct config *next, ch
 
 	if (len)
 		*buf = '\0';
-#define LARDER_KEY(TYPE, field, def, help)                  \
-	if (is_fixed(#field) && !SAME_##TYPE(field)) {      \
-		count++;                                    \
-		if (len)                                    \
-			add(buf, len, #field);              \
+#define LARDER_KEY(TYPE, field, def, help)                                                         \
+	if (is_fixed(#field) && !SAME_##TYPE(field)) {                                             \
+		count++;                                                                           \
+		if (len)                                                                           \
+			add(buf, len, #field);                                                     \
 	}
 #include "server/config.def"
 #undef LARDER_KEY

@@ -28,12 +28,14 @@ static FILE *open_beside(const char *slurm_conf)
 	slash = strrchr(slurm_conf, '/');
 	if (!slash)
 		return NULL;
-	snprintf(path, sizeof(path), "%.*s/job_container.conf", (int)(slash - slurm_conf), slurm_conf);
+	snprintf(path, sizeof(path), "%.*s/job_container.conf", (int)(slash - slurm_conf),
+		 slurm_conf);
 	return fopen(path, "re");
 }
 
 /* As far as a name of the node goes: up to %n or %h, whose values the jobs' node knows. */
-static void check_dir(struct config_look *look, const struct config *config, const char *key, char *dir)
+static void check_dir(struct config_look *look, const struct config *config, const char *key,
+		      char *dir)
 {
 	dir[strcspn(dir, "%")] = '\0';
 	for (size_t len = strlen(dir); len > 1 && dir[len - 1] == '/'; len--)
@@ -42,10 +44,11 @@ static void check_dir(struct config_look *look, const struct config *config, con
 		return;
 	for (unsigned int i = 0; i < config->n_tiers; i++)
 		if (config_path_within(config->tiers[i].path, dir))
-			config_finding(look, false,
-				       "tier \"%s\" (%s) lies under %s, which job_container.conf's %s hides from jobs: "
-				       "views of it work from kernel 5.12 on only",
-				       config->tiers[i].name, config->tiers[i].path, dir, key);
+			config_finding(
+				look, false,
+				"tier \"%s\" (%s) lies under %s, which job_container.conf's %s hides from jobs: "
+				"views of it work from kernel 5.12 on only",
+				config->tiers[i].name, config->tiers[i].path, dir, key);
 }
 
 static void check_word(struct config_look *look, const struct config *config, char *word)
@@ -58,7 +61,8 @@ static void check_word(struct config_look *look, const struct config *config, ch
 	if (strcasecmp(word, "BasePath") == 0)
 		check_dir(look, config, "BasePath", equals + 1);
 	if (strcasecmp(word, "Dirs") == 0)
-		for (char *dir = strtok_r(equals + 1, ",", &save); dir; dir = strtok_r(NULL, ",", &save))
+		for (char *dir = strtok_r(equals + 1, ",", &save); dir;
+		     dir = strtok_r(NULL, ",", &save))
 			check_dir(look, config, "Dirs", dir);
 }
 
@@ -72,7 +76,8 @@ void config_inspect_container(struct config_look *look, const struct config *con
 		char *save = NULL;
 
 		line[strcspn(line, "#\n")] = '\0';
-		for (char *word = strtok_r(line, " \t\r", &save); word; word = strtok_r(NULL, " \t\r", &save))
+		for (char *word = strtok_r(line, " \t\r", &save); word;
+		     word = strtok_r(NULL, " \t\r", &save))
 			check_word(look, config, word);
 	}
 }

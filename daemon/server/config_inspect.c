@@ -99,24 +99,28 @@ static void inspect_view_root(struct config_look *look, const struct config *con
 		return;
 	}
 	if (!S_ISDIR(st.st_mode)) {
-		config_finding(look, true,
-			       "view_root %s is %s: it must be an empty directory that nobody else uses", path,
-			       S_ISLNK(st.st_mode) ? "a symbolic link" : "no directory");
+		config_finding(
+			look, true,
+			"view_root %s is %s: it must be an empty directory that nobody else uses",
+			path, S_ISLNK(st.st_mode) ? "a symbolic link" : "no directory");
 		return;
 	}
 	if (is_mount_point(path))
-		config_finding(look, true,
-			       "view_root %s is a mount point: a job's view would hide what is mounted there; "
-			       "choose another, empty directory",
-			       path);
+		config_finding(
+			look, true,
+			"view_root %s is a mount point: a job's view would hide what is mounted there; "
+			"choose another, empty directory",
+			path);
 	else if (!is_empty(path))
-		config_finding(look, true,
-			       "view_root %s is not empty: a job's view would hide what is in it; choose "
-			       "another, empty directory",
-			       path);
+		config_finding(
+			look, true,
+			"view_root %s is not empty: a job's view would hide what is in it; choose "
+			"another, empty directory",
+			path);
 	if ((st.st_mode & 0005) != 0005)
-		config_finding(look, true, "view_root %s has mode %04o: users cannot enter it; chmod 0755 %s", path,
-			       st.st_mode & 07777, path);
+		config_finding(look, true,
+			       "view_root %s has mode %04o: users cannot enter it; chmod 0755 %s",
+			       path, st.st_mode & 07777, path);
 }
 
 static void inspect_nesting(struct config_look *look, const struct config *config,
@@ -126,18 +130,22 @@ static void inspect_nesting(struct config_look *look, const struct config *confi
 
 	real(tier->path, tier_real);
 	if (config_path_within(tier_real, real(config->view_root, other)))
-		config_finding(look, true, "tier \"%s\" (%s) lies beneath view_root %s, where views hide it", tier->name,
-			       tier_real, other);
-	if (config_path_within(other, tier_real))
-		config_finding(look, true, "view_root %s lies in tier \"%s\" (%s)", other, tier->name, tier_real);
-	if (config_path_within(real(config->state_dir, other), tier_real))
 		config_finding(look, true,
-			       "state_dir %s lies in tier \"%s\" (%s): the inventory must survive the loss of a tier",
-			       other, tier->name, tier_real);
+			       "tier \"%s\" (%s) lies beneath view_root %s, where views hide it",
+			       tier->name, tier_real, other);
+	if (config_path_within(other, tier_real))
+		config_finding(look, true, "view_root %s lies in tier \"%s\" (%s)", other,
+			       tier->name, tier_real);
+	if (config_path_within(real(config->state_dir, other), tier_real))
+		config_finding(
+			look, true,
+			"state_dir %s lies in tier \"%s\" (%s): the inventory must survive the loss of a tier",
+			other, tier->name, tier_real);
 }
 
 /* Two tiers on one file system count its space twice. */
-static void inspect_neighbours(struct config_look *look, const struct config *config, unsigned int i)
+static void inspect_neighbours(struct config_look *look, const struct config *config,
+			       unsigned int i)
 {
 	struct stat mine, other;
 
@@ -145,10 +153,11 @@ static void inspect_neighbours(struct config_look *look, const struct config *co
 		return;
 	for (unsigned int j = 0; j < i; j++)
 		if (stat(config->tiers[j].path, &other) == 0 && other.st_dev == mine.st_dev)
-			config_finding(look, false,
-				       "tiers \"%s\" and \"%s\" share one file system: their capacities are parts of "
-				       "the same space",
-				       config->tiers[j].name, config->tiers[i].name);
+			config_finding(
+				look, false,
+				"tiers \"%s\" and \"%s\" share one file system: their capacities are parts of "
+				"the same space",
+				config->tiers[j].name, config->tiers[i].name);
 }
 
 static void inspect_tier(struct config_look *look, const struct config_tier *tier)
@@ -158,21 +167,25 @@ static void inspect_tier(struct config_look *look, const struct config_tier *tie
 	struct stat st;
 
 	if (lstat(tier->path, &st) < 0) {
-		config_finding(look, true, "tier \"%s\": %s: %s; make the directory, or mount its disk", tier->name,
-			       tier->path, strerror(errno));
+		config_finding(look, true,
+			       "tier \"%s\": %s: %s; make the directory, or mount its disk",
+			       tier->name, tier->path, strerror(errno));
 		return;
 	}
 	if (S_ISLNK(st.st_mode) || !S_ISDIR(st.st_mode)) {
-		config_finding(look, true, "tier \"%s\": %s is %s; name the directory itself", tier->name, tier->path,
+		config_finding(look, true, "tier \"%s\": %s is %s; name the directory itself",
+			       tier->name, tier->path,
 			       S_ISLNK(st.st_mode) ? "a symbolic link" : "no directory");
 		return;
 	}
 	if (statvfs(tier->path, &vfs) == 0 && (vfs.f_flag & ST_RDONLY))
-		config_finding(look, true, "tier \"%s\": the file system of %s is mounted read-only", tier->name,
-			       tier->path);
+		config_finding(look, true,
+			       "tier \"%s\": the file system of %s is mounted read-only",
+			       tier->name, tier->path);
 	if (statfs(tier->path, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC))
-		config_finding(look, false, "tier \"%s\": %s is in memory, and is lost with every boot", tier->name,
-			       tier->path);
+		config_finding(look, false,
+			       "tier \"%s\": %s is in memory, and is lost with every boot",
+			       tier->name, tier->path);
 }
 
 static void inspect_state_dir(struct config_look *look, const struct config *config)
@@ -180,15 +193,17 @@ static void inspect_state_dir(struct config_look *look, const struct config *con
 	struct statfs fs;
 
 	if (statfs(config->state_dir, &fs) < 0) {
-		config_finding(look, errno != ENOENT, "state_dir %s: %s%s", config->state_dir, strerror(errno),
+		config_finding(look, errno != ENOENT, "state_dir %s: %s%s", config->state_dir,
+			       strerror(errno),
 			       errno == ENOENT ? "; larderd makes it when it starts" : "");
 		return;
 	}
 	if ((fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC) && !config->allow_tmpfs_state)
-		config_finding(look, true,
-			       "state_dir %s is in memory (tmpfs): the inventory would be lost with every boot; put "
-			       "it on a disk, for example in /var/lib/larder",
-			       config->state_dir);
+		config_finding(
+			look, true,
+			"state_dir %s is in memory (tmpfs): the inventory would be lost with every boot; put "
+			"it on a disk, for example in /var/lib/larder",
+			config->state_dir);
 }
 
 static void inspect_helper(struct config_look *look, const struct config *config)
@@ -198,12 +213,14 @@ static void inspect_helper(struct config_look *look, const struct config *config
 	if (snprintf(path, sizeof(path), "%s/larder-slurm-helper", config->helper_dir) >= PATH_MAX)
 		return;
 	if (access(path, X_OK) < 0)
-		config_finding(look, false,
-			       "%s: %s; without it slurmctld cannot be asked, and leases of jobs that vanished are "
-			       "kept for ever: set helper_dir",
-			       path, strerror(errno));
+		config_finding(
+			look, false,
+			"%s: %s; without it slurmctld cannot be asked, and leases of jobs that vanished are "
+			"kept for ever: set helper_dir",
+			path, strerror(errno));
 	if (*config->slurm_conf && access(config->slurm_conf, R_OK) < 0)
-		config_finding(look, false, "slurm_conf %s: %s", config->slurm_conf, strerror(errno));
+		config_finding(look, false, "slurm_conf %s: %s", config->slurm_conf,
+			       strerror(errno));
 }
 
 static void inspect_boot_id(struct config_look *look, const struct config *config)
@@ -212,10 +229,11 @@ static void inspect_boot_id(struct config_look *look, const struct config *confi
 	char byte;
 
 	if (fd < 0 || read(fd, &byte, 1) != 1)
-		config_finding(look, true,
-			       "boot_id_file %s cannot be read or is empty: leases of an earlier boot could not be "
-			       "told from those of this one",
-			       config->boot_id_file);
+		config_finding(
+			look, true,
+			"boot_id_file %s cannot be read or is empty: leases of an earlier boot could not be "
+			"told from those of this one",
+			config->boot_id_file);
 }
 
 static void inspect_parent(struct config_look *look, const char *key, const char *path)
@@ -263,14 +281,15 @@ static int inspect_row(const struct larder_catalog_row *row, void *arg)
 	char origin[PATH_MAX];
 
 	if (!row->head)
-		config_finding(&c->look, false, "catalog: %s:%s cannot be used: %s", row->name, row->version,
-			       row->problem ? row->problem : "it cannot be read");
+		config_finding(&c->look, false, "catalog: %s:%s cannot be used: %s", row->name,
+			       row->version, row->problem ? row->problem : "it cannot be read");
 	for (unsigned int i = 0; row->head && !row->alias_of && i < row->head->n_origins; i++)
 		if (*row->head->origins[i] == '/' &&
 		    config_path_within(real(row->head->origins[i], origin), c->view_root))
-			config_finding(&c->look, true,
-				       "the origin of %s:%s (%s) lies beneath view_root %s: a job's view would hide it",
-				       row->name, row->version, row->head->origins[i], c->view_root);
+			config_finding(
+				&c->look, true,
+				"the origin of %s:%s (%s) lies beneath view_root %s: a job's view would hide it",
+				row->name, row->version, row->head->origins[i], c->view_root);
 	return 0;
 }
 

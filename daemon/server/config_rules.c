@@ -33,21 +33,24 @@ static int eviction_marks(const struct config_tier *tier, const char *file, int 
 	char a[32], d[32], c[32];
 
 	if (!above.percent != !down.percent)
-		return larder_error_set(err, EINVAL,
-					"%s:%d: tier \"%s\": evict_above = %s and evict_down_to = %s cannot be "
-					"compared: give both as sizes or both in percent",
-					file, line, tier->name, share_text(above, a, sizeof(a)),
-					share_text(down, d, sizeof(d)));
+		return larder_error_set(
+			err, EINVAL,
+			"%s:%d: tier \"%s\": evict_above = %s and evict_down_to = %s cannot be "
+			"compared: give both as sizes or both in percent",
+			file, line, tier->name, share_text(above, a, sizeof(a)),
+			share_text(down, d, sizeof(d)));
 	if (config_share_of(down, 100) >= config_share_of(above, 100))
-		return larder_error_set(err, EINVAL,
-					"%s:%d: tier \"%s\": evict_down_to = %s must be less than evict_above = %s",
-					file, line, tier->name, share_text(down, d, sizeof(d)),
-					share_text(above, a, sizeof(a)));
+		return larder_error_set(
+			err, EINVAL,
+			"%s:%d: tier \"%s\": evict_down_to = %s must be less than evict_above = %s",
+			file, line, tier->name, share_text(down, d, sizeof(d)),
+			share_text(above, a, sizeof(a)));
 	if (!above.percent && !tier->capacity.percent && above.bytes > tier->capacity.bytes)
-		return larder_error_set(err, EINVAL,
-					"%s:%d: tier \"%s\": evict_above = %s must not be more than capacity = %s",
-					file, line, tier->name, share_text(above, a, sizeof(a)),
-					share_text(tier->capacity, c, sizeof(c)));
+		return larder_error_set(
+			err, EINVAL,
+			"%s:%d: tier \"%s\": evict_above = %s must not be more than capacity = %s",
+			file, line, tier->name, share_text(above, a, sizeof(a)),
+			share_text(tier->capacity, c, sizeof(c)));
 	return 0;
 }
 
@@ -57,14 +60,16 @@ int config_tier_rules(const struct config_tier *tier, const char *file, int line
 	if (larder_name_check(tier->name, err))
 		return larder_error_prefix(err, "%s:%d: a tier's name", file, line);
 	if (!*tier->path)
-		return larder_error_set(err, EINVAL,
-					"%s:%d: tier \"%s\" has no path: add path = \"/…\", the directory it may fill",
-					file, line, tier->name);
+		return larder_error_set(
+			err, EINVAL,
+			"%s:%d: tier \"%s\" has no path: add path = \"/…\", the directory it may fill",
+			file, line, tier->name);
 	if (!tier->capacity.percent && !tier->capacity.bytes)
-		return larder_error_set(err, EINVAL,
-					"%s:%d: tier \"%s\": capacity = 0 leaves no room for anything: 1%% to 100%%, or "
-					"a size such as 500G is allowed",
-					file, line, tier->name);
+		return larder_error_set(
+			err, EINVAL,
+			"%s:%d: tier \"%s\": capacity = 0 leaves no room for anything: 1%% to 100%%, or "
+			"a size such as 500G is allowed",
+			file, line, tier->name);
 	return eviction_marks(tier, file, line, err);
 }
 
@@ -75,15 +80,17 @@ static int tier_pair(const struct config *config, unsigned int i, unsigned int j
 	int line = where->tier_lines[i];
 
 	if (strcmp(a->path, b->path) == 0)
-		return larder_error_set(err, EINVAL,
-					"%s:%d: path = \"%s\": tiers \"%s\" and \"%s\" have the same path; each needs "
-					"a directory of its own",
-					where->file, line, a->path, b->name, a->name);
+		return larder_error_set(
+			err, EINVAL,
+			"%s:%d: path = \"%s\": tiers \"%s\" and \"%s\" have the same path; each needs "
+			"a directory of its own",
+			where->file, line, a->path, b->name, a->name);
 	if (config_path_within(a->path, b->path) || config_path_within(b->path, a->path))
-		return larder_error_set(err, EINVAL,
-					"%s:%d: path = \"%s\": tiers \"%s\" (%s) and \"%s\" lie inside one another; "
-					"put them side by side",
-					where->file, line, a->path, b->name, b->path, a->name);
+		return larder_error_set(
+			err, EINVAL,
+			"%s:%d: path = \"%s\": tiers \"%s\" (%s) and \"%s\" lie inside one another; "
+			"put them side by side",
+			where->file, line, a->path, b->name, b->path, a->name);
 	return 0;
 }
 
@@ -96,13 +103,15 @@ static int tier_places(const struct config *config, const struct config_where *w
 		for (unsigned int j = 0; !rc && j < i; j++)
 			rc = tier_pair(config, i, j, where, err);
 		if (!rc && config_path_within(config->state_dir, config->tiers[i].path))
-			rc = larder_error_set(err, EINVAL,
-					      "%s:%d: state_dir = \"%s\" lies in tier \"%s\" (%s); the inventory must "
-					      "survive the loss of a tier: put it elsewhere, for example in "
-					      "/var/lib/larder",
-					      where->file,
-					      where->state_dir_line ? where->state_dir_line : where->tier_lines[i],
-					      config->state_dir, config->tiers[i].name, config->tiers[i].path);
+			rc = larder_error_set(
+				err, EINVAL,
+				"%s:%d: state_dir = \"%s\" lies in tier \"%s\" (%s); the inventory must "
+				"survive the loss of a tier: put it elsewhere, for example in "
+				"/var/lib/larder",
+				where->file,
+				where->state_dir_line ? where->state_dir_line
+						      : where->tier_lines[i],
+				config->state_dir, config->tiers[i].name, config->tiers[i].path);
 	}
 	return rc;
 }
@@ -113,13 +122,15 @@ int config_rules(const struct config *config, const struct config_where *where,
 	const size_t longest = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
 
 	if (!config->n_tiers)
-		return larder_error_set(err, EINVAL,
-					"%s:%d: no tier is configured: add tier \"local\" { path = \"/…\" }, the "
-					"directory that datasets are kept in",
-					where->file, where->end_line);
+		return larder_error_set(
+			err, EINVAL,
+			"%s:%d: no tier is configured: add tier \"local\" { path = \"/…\" }, the "
+			"directory that datasets are kept in",
+			where->file, where->end_line);
 	if (strlen(config->socket) > longest)
-		return larder_error_set(err, EINVAL,
-					"%s:%d: socket = \"%s\" is too long: a socket's path has at most %zu bytes",
-					where->file, where->socket_line, config->socket, longest);
+		return larder_error_set(
+			err, EINVAL,
+			"%s:%d: socket = \"%s\" is too long: a socket's path has at most %zu bytes",
+			where->file, where->socket_line, config->socket, longest);
 	return tier_places(config, where, err);
 }

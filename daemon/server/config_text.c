@@ -1,7 +1,6 @@
 /*
- * Owns larder.conf as text: read whole, comments blanked, so that libconfuse counts its lines right.
- * Must not know keys or values.
- * Called by config.c.
+ * Owns larder.conf as text: read whole, comments blanked, so that libconfuse counts its lines
+ * right. Must not know keys or values. Called by config.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,8 +15,8 @@
 
 /*
  * libconfuse 3.3 counts a comment as two lines more than it has: comments become blanks here.
- * `#` starts one anywhere outside quotes, the other two only where no word has begun. Returns how many braces
- * and comments are open at the end: libconfuse minds neither.
+ * `#` starts one anywhere outside quotes, the other two only where no word has begun. Returns how
+ * many braces and comments are open at the end: libconfuse minds neither.
  */
 int config_blank_comments(char *text)
 {
@@ -77,9 +76,11 @@ int config_slurp(const char *path, char **text, struct larder_error *err)
 		len += (size_t)n;
 	}
 	if (len > FILE_BYTES_MAX)
-		return larder_error_set(err, EFBIG, "%s is larger than 1 MiB: no configuration is", path);
+		return larder_error_set(err, EFBIG, "%s is larger than 1 MiB: no configuration is",
+					path);
 	if (strlen(buf) != len)
-		return larder_error_set(err, EINVAL, "%s has a zero byte in it: no configuration has", path);
+		return larder_error_set(err, EINVAL,
+					"%s has a zero byte in it: no configuration has", path);
 	*text = take_ptr(&buf);
 	return 0;
 }

@@ -14,14 +14,14 @@
 #include "server/config_value.h"
 
 const struct config_key config_keys[] = {
-#define LARDER_KEY(TYPE, field, def, help) \
+#define LARDER_KEY(TYPE, field, def, help)                                                         \
 	{#field, CONFIG_TYPE_##TYPE, offsetof(struct config, field), def, help},
 #include "server/config.def"
 #undef LARDER_KEY
 };
 
 const struct config_key config_tier_keys[] = {
-#define LARDER_TIER_KEY(TYPE, field, def, help) \
+#define LARDER_TIER_KEY(TYPE, field, def, help)                                                    \
 	{#field, CONFIG_TYPE_##TYPE, offsetof(struct config_tier, field), def, help},
 #include "server/config.def"
 #undef LARDER_TIER_KEY
@@ -66,14 +66,16 @@ static int refuse_text(struct larder_error *err, const char *text, const char *a
 	char shown[200];
 
 	snprintf(shown, sizeof(shown), "%s", text);
-	return larder_error_set(err, EINVAL, "bad text \"%s\": %s", larder_text_printable(shown), allowed);
+	return larder_error_set(err, EINVAL, "bad text \"%s\": %s", larder_text_printable(shown),
+				allowed);
 }
 
 static int check_plain(const char *text, struct larder_error *err)
 {
 	for (const char *p = text; *p; p++)
 		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			return refuse_text(err, text, "control bytes and line breaks are not allowed");
+			return refuse_text(err, text,
+					   "control bytes and line breaks are not allowed");
 	return 0;
 }
 
@@ -121,7 +123,8 @@ static int set_path(char **slot, const char *text, struct larder_error *err)
 		p += *p == '/';
 	}
 	if (!*clean)
-		return refuse_text(err, text, "the root directory cannot serve here; name another one");
+		return refuse_text(err, text,
+				   "the root directory cannot serve here; name another one");
 	if (strlen(clean) >= 4096)
 		return refuse_text(err, text, "a path has at most 4095 bytes");
 	return replace(slot, clean, err);
@@ -195,7 +198,8 @@ static int set_uint(const struct config_key *key, uint32_t *slot, const char *te
 	int rc = larder_u64_parse(text, &value, err);
 
 	if (!rc && value > UINT32_MAX)
-		rc = larder_error_set(err, ERANGE, "\"%s\" is too large: 0 to %u is allowed", text, UINT32_MAX);
+		rc = larder_error_set(err, ERANGE, "\"%s\" is too large: 0 to %u is allowed", text,
+				      UINT32_MAX);
 	if (!rc)
 		rc = check_bound(key, text, value, err);
 	if (!rc)
@@ -223,7 +227,8 @@ static int set_share(struct config_share *slot, const char *text, struct larder_
 		rc = larder_u64_parse(digits, &percent, NULL);
 	}
 	if (rc || percent < 1 || percent > 100)
-		return refuse_text(err, text, "1% to 100%, whole numbers, or a size such as 500G is allowed");
+		return refuse_text(err, text,
+				   "1% to 100%, whole numbers, or a size such as 500G is allowed");
 	share.percent = (uint32_t)percent;
 	*slot = share;
 	return 0;
@@ -262,25 +267,19 @@ int config_value_set(const struct config_key *key, const char *text, void *base,
 		return rc ? rc : replace(slot, text, err);
 	case CONFIG_TYPE_OPTPATH:
 		return *text ? set_path(slot, text, err) : replace(slot, text, err);
-	case CONFIG_TYPE_PATH:
-		return set_path(slot, text, err);
-	case CONFIG_TYPE_WORD:
-		return set_word(key, slot, text, err);
-	case CONFIG_TYPE_SIZE:
-		return set_size(key, slot, text, err);
-	case CONFIG_TYPE_TIME:
-		return set_time(key, slot, text, err);
-	case CONFIG_TYPE_UINT:
-		return set_uint(key, slot, text, err);
-	case CONFIG_TYPE_BOOL:
-		return set_bool(slot, text, err);
-	case CONFIG_TYPE_PERCENT:
-		return set_share(slot, text, err);
+	case CONFIG_TYPE_PATH: return set_path(slot, text, err);
+	case CONFIG_TYPE_WORD: return set_word(key, slot, text, err);
+	case CONFIG_TYPE_SIZE: return set_size(key, slot, text, err);
+	case CONFIG_TYPE_TIME: return set_time(key, slot, text, err);
+	case CONFIG_TYPE_UINT: return set_uint(key, slot, text, err);
+	case CONFIG_TYPE_BOOL: return set_bool(slot, text, err);
+	case CONFIG_TYPE_PERCENT: return set_share(slot, text, err);
 	case CONFIG_TYPE_LIST:
 		rc = config_item_check(text, err);
 		return rc ? rc : config_list_add(slot, text, err);
 	}
-	return larder_error_set(err, EINVAL, "type %d of %s is not known", (int)key->type, key->name);
+	return larder_error_set(err, EINVAL, "type %d of %s is not known", (int)key->type,
+				key->name);
 }
 
 /* A path without a default starts empty: the rules find out that it was not given. */
@@ -317,7 +316,6 @@ void config_value_clear(const struct config_key *key, void *base)
 	case CONFIG_TYPE_TIME:
 	case CONFIG_TYPE_UINT:
 	case CONFIG_TYPE_BOOL:
-	case CONFIG_TYPE_PERCENT:
-		break;
+	case CONFIG_TYPE_PERCENT: break;
 	}
 }

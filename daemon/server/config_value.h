@@ -56,7 +56,8 @@ int config_list_add(struct config_list *list, const char *text, struct larder_er
 int config_item_check(const char *text, struct larder_error *err);
 void config_value_clear(const struct config_key *key, void *base);
 
-/* Rules between keys: one tier's, at its closing brace (line), and the whole file's. 0 or -EINVAL. */
+/* Rules between keys: one tier's, at its closing brace (line), and the whole file's. 0 or -EINVAL.
+ */
 int config_tier_rules(const struct config_tier *tier, const char *file, int line,
 		      struct larder_error *err);
 int config_rules(const struct config *config, const struct config_where *where,

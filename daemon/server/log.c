@@ -48,7 +48,8 @@ static bool needs_quotes(const char *value)
 	if (!*value)
 		return true;
 	for (; *value; value++)
-		if ((unsigned char)*value <= ' ' || *value == '"' || *value == '=' || *value == 0x7f)
+		if ((unsigned char)*value <= ' ' || *value == '"' || *value == '=' ||
+		    *value == 0x7f)
 			return true;
 	return false;
 }
@@ -152,18 +153,10 @@ static bool put_conversion(struct line *line, char kind, int precision, const ch
 
 	switch (kind) {
 	case 'd':
-	case 'i':
-		snprintf(number, sizeof(number), "%jd", take_signed(ap, length));
-		break;
-	case 'u':
-		snprintf(number, sizeof(number), "%ju", take_unsigned(ap, length));
-		break;
-	case 'x':
-		snprintf(number, sizeof(number), "%jx", take_unsigned(ap, length));
-		break;
-	case 'o':
-		snprintf(number, sizeof(number), "%jo", take_unsigned(ap, length));
-		break;
+	case 'i': snprintf(number, sizeof(number), "%jd", take_signed(ap, length)); break;
+	case 'u': snprintf(number, sizeof(number), "%ju", take_unsigned(ap, length)); break;
+	case 'x': snprintf(number, sizeof(number), "%jx", take_unsigned(ap, length)); break;
+	case 'o': snprintf(number, sizeof(number), "%jo", take_unsigned(ap, length)); break;
 	case 'f':
 	case 'g':
 		snprintf(number, sizeof(number), "%.*f", precision < 0 ? 6 : precision % 40,
@@ -173,14 +166,9 @@ static bool put_conversion(struct line *line, char kind, int precision, const ch
 		c[0] = (char)va_arg(*ap, int);
 		put_escaped(line, c);
 		return true;
-	case 's':
-		put_value(line, va_arg(*ap, const char *), precision);
-		return true;
-	case 'm':
-		put_value(line, strerror(saved_errno), precision);
-		return true;
-	default:
-		return false;
+	case 's': put_value(line, va_arg(*ap, const char *), precision); return true;
+	case 'm': put_value(line, strerror(saved_errno), precision); return true;
+	default: return false;
 	}
 	put(line, number, strlen(number));
 	return true;
@@ -218,7 +206,8 @@ static void put_format(struct line *line, const char *fmt, int saved_errno, va_l
 	}
 }
 
-/* systemd tells in JOURNAL_STREAM which stream it connected; stderr may have been redirected since. */
+/* systemd tells in JOURNAL_STREAM which stream it connected; stderr may have been redirected since.
+ */
 static bool stderr_is_journal(void)
 {
 	const char *stream = secure_getenv("JOURNAL_STREAM");
@@ -248,9 +237,10 @@ static void to_stderr(enum log_level level, const struct line *line)
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
 	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
-	len = snprintf(out, sizeof(out), "%s.%03dZ %s %s\n", stamp, (int)(now.tv_nsec / 1000000), mark,
-		       line->text);
-	/* One write: lines of daemon and children do not mix. A log that cannot be written is lost. */
+	len = snprintf(out, sizeof(out), "%s.%03dZ %s %s\n", stamp, (int)(now.tv_nsec / 1000000),
+		       mark, line->text);
+	/* One write: lines of daemon and children do not mix. A log that cannot be written is lost.
+	 */
 	if (len > 0 && write(STDERR_FILENO, out, (size_t)len) < 0)
 		return;
 }
@@ -270,8 +260,8 @@ void log_event(enum log_level level, const char *what, const char *fmt, ...)
 	put_format(&line, fmt, saved_errno, &ap);
 	va_end(ap);
 	if (!stderr_is_journal() ||
-	    sd_journal_send("MESSAGE=%s", line.text, "PRIORITY=%d", (int)level, "LARDER_EVENT=%s", what,
-			    "SYSLOG_IDENTIFIER=larderd", NULL) < 0)
+	    sd_journal_send("MESSAGE=%s", line.text, "PRIORITY=%d", (int)level, "LARDER_EVENT=%s",
+			    what, "SYSLOG_IDENTIFIER=larderd", NULL) < 0)
 		to_stderr(level, &line);
 	errno = saved_errno;
 }

@@ -36,7 +36,8 @@ static void expand(const char *spool, const char *node, char *out, size_t len)
 	}
 }
 
-/* By way of the directory's descriptor: a socket's path has 107 bytes, a spool's name may need them. */
+/* By way of the directory's descriptor: a socket's path has 107 bytes, a spool's name may need
+ * them. */
 static bool answers(int dir, const char *name)
 {
 	auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

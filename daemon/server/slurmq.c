@@ -18,8 +18,8 @@
 
 struct question {
 	struct question *next;
-	uint32_t job_id;       /* 0: the configuration */
-	slurmq_job_fn job_fn;  /* NULL for both: forgotten */
+	uint32_t job_id;      /* 0: the configuration */
+	slurmq_job_fn job_fn; /* NULL for both: forgotten */
 	slurmq_conf_fn conf_fn;
 	void *arg;
 	int64_t deadline_ms;
@@ -31,7 +31,7 @@ struct slurmq {
 	int64_t timeout_ms;
 	struct question *head, **tail; /* in order of their deadlines */
 	unsigned int length;
-	bool sent; /* the head's line is with the helper */
+	bool sent;	     /* the head's line is with the helper */
 	struct child *child; /* NULL: no helper runs */
 	int sock;
 	sd_event_source *io, *timer, *pump; /* pump runs what must not run inside a caller's call */
@@ -75,7 +75,8 @@ static void arm_timer(struct slurmq *q)
 	sd_event_source_set_enabled(q->timer, SD_EVENT_ONESHOT);
 }
 
-/* Out of the queue and answered. The callback is the last thing: it may ask again, or end all this. */
+/* Out of the queue and answered. The callback is the last thing: it may ask again, or end all this.
+ */
 static void answer_head(struct slurmq *q, const struct slurm_job *job, int64_t prolog_timeout_s)
 {
 	struct question asked = *q->head;
@@ -363,7 +364,8 @@ int slurmq_conf(struct slurmq *q, slurmq_conf_fn fn, void *arg)
 	return enqueue(q, (struct question){.conf_fn = fn, .arg = arg});
 }
 
-/* The questions stay in the queue; what is not with the helper yet is passed over when its turn comes. */
+/* The questions stay in the queue; what is not with the helper yet is passed over when its turn
+ * comes. */
 void slurmq_forget(struct slurmq *q, void *arg)
 {
 	for (struct question *at = q->head; at; at = at->next)

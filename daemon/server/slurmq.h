@@ -16,16 +16,17 @@ struct slurmq;
 
 enum slurm_job_fate {
 	SLURM_JOB_NO_ANSWER, /* slurmctld or helper did not answer: keep everything */
-	SLURM_JOB_HERE,      /* pending start or running or suspended or completing, and on this node */
-	SLURM_JOB_ELSEWHERE, /* alive, but not on this node (a requeued job that is pending counts here) */
-	SLURM_JOB_OVER,      /* finished, cancelled, or unknown to slurmctld */
+	SLURM_JOB_HERE, /* pending start or running or suspended or completing, and on this node */
+	SLURM_JOB_ELSEWHERE, /* alive, but not on this node (a requeued job that is pending counts
+				here) */
+	SLURM_JOB_OVER,	     /* finished, cancelled, or unknown to slurmctld */
 };
 
 struct slurm_job {
 	uint32_t job_id;
 	enum slurm_job_fate fate;
-	bool cancelled;       /* OVER, or completing by scancel: its prolog need not wait any more */
-	uint32_t restarts;    /* restart count as slurmctld has it */
+	bool cancelled;	   /* OVER, or completing by scancel: its prolog need not wait any more */
+	uint32_t restarts; /* restart count as slurmctld has it */
 	int64_t time_limit_s; /* 0: none */
 	int64_t start_s;      /* Unix time */
 };

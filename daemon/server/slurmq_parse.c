@@ -15,8 +15,8 @@ static const struct {
 	const char *word;
 	bool alive;
 } states[] = {
-	{"pending", true},    {"running", true},   {"suspended", true}, {"completed", false},
-	{"cancelled", false}, {"failed", false},   {"timeout", false},  {"node_fail", false},
+	{"pending", true},    {"running", true},    {"suspended", true}, {"completed", false},
+	{"cancelled", false}, {"failed", false},    {"timeout", false},	 {"node_fail", false},
 	{"preempted", false}, {"boot_fail", false}, {"deadline", false}, {"oom", false},
 };
 
@@ -64,8 +64,8 @@ static int take_state(const char **p, bool *alive, bool *pending)
 
 /*
  * Completing means that some node still runs the job's processes or its epilog, and slurmctld then
- * names just those nodes: on this one the lease is still in use. A job that completes will not run its
- * body any more, whatever ended it (scancel, time limit, requeue), so its prolog need not wait.
+ * names just those nodes: on this one the lease is still in use. A job that completes will not run
+ * its body any more, whatever ended it (scancel, time limit, requeue), so its prolog need not wait.
  */
 static void judge(struct slurm_job *job, bool alive, bool pending, bool completing, bool here)
 {
@@ -98,8 +98,10 @@ int slurmq_parse_job(const char *line, uint32_t job_id, struct slurm_job *job)
 		return 0;
 	}
 	if (take_state(&p, &alive, &pending) || take_number(&p, "completing", 1, &completing) ||
-	    take_number(&p, "here", 1, &here) || take_number(&p, "restarts", UINT32_MAX, &restarts) ||
-	    take_number(&p, "limit_s", INT64_MAX, &limit) || take_number(&p, "start_s", INT64_MAX, &start) || *p)
+	    take_number(&p, "here", 1, &here) ||
+	    take_number(&p, "restarts", UINT32_MAX, &restarts) ||
+	    take_number(&p, "limit_s", INT64_MAX, &limit) ||
+	    take_number(&p, "start_s", INT64_MAX, &start) || *p)
 		return -EPROTO;
 	job->restarts = (uint32_t)restarts;
 	job->time_limit_s = (int64_t)limit;
@@ -113,7 +115,8 @@ int slurmq_parse_conf(const char *line, int64_t *prolog_timeout_s)
 	const char *p = line + 4;
 	uint64_t seconds;
 
-	if (strncmp(line, "conf", 4) != 0 || take_number(&p, "prolog_timeout_s", INT32_MAX, &seconds) || *p)
+	if (strncmp(line, "conf", 4) != 0 ||
+	    take_number(&p, "prolog_timeout_s", INT32_MAX, &seconds) || *p)
 		return -EPROTO;
 	*prolog_timeout_s = (int64_t)seconds;
 	return 0;

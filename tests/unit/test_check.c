@@ -1,7 +1,7 @@
 /*
  * Checks in a child: what a user may use and reads like unknown otherwise; own datasets; deadlines;
- * and children that lie. This program is its own child: as `--check-helper` it is the real one, or, for
- * datasets called evil-*, one that a user has taken over.
+ * and children that lie. This program is its own child: as `--check-helper` it is the real one, or,
+ * for datasets called evil-*, one that a user has taken over.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,9 +24,9 @@
 #include "server/check_message.h"
 #include "server/check_own.h"
 
-#define USER   54321u /* in no user database */
-#define OTHER  54322u
-#define DIGEST "99aa06d3014798d86001c324468d497f" /* of an empty body */
+#define USER	54321u /* in no user database */
+#define OTHER	54322u
+#define DIGEST	"99aa06d3014798d86001c324468d497f" /* of an empty body */
 #define WAIT_MS 20000
 
 struct place {
@@ -70,7 +70,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-static const char *head_text(const char *name, const char *version, const char *access, const char *origin)
+static const char *head_text(const char *name, const char *version, const char *access,
+			     const char *origin)
 {
 	static char text[2000];
 
@@ -153,8 +154,8 @@ static struct check *start(struct place *p, const char *spec_text, unsigned int 
 	return check;
 }
 
-static int ask_within(struct place *p, const char *spec, unsigned int uid, int earlier, int64_t timeout_ms,
-		      struct answer *a)
+static int ask_within(struct place *p, const char *spec, unsigned int uid, int earlier,
+		      int64_t timeout_ms, struct answer *a)
 {
 	start(p, spec, uid, earlier, timeout_ms, a);
 	for (int i = 0; i < 1000 && !a->there; i++)
@@ -168,12 +169,12 @@ static int ask(struct place *p, const char *spec, unsigned int uid, struct answe
 	return ask_within(p, spec, uid, -1, WAIT_MS, a);
 }
 
-#define assert_answer(rc_, a, code, part)                                                     \
-	do {                                                                                  \
-		int got_ = (rc_);                                                             \
-		if (got_ != (code) || !strstr((a)->text, part))                               \
-			fail_msg("%d, not %d with \"%s\": %s", got_, code, part, (a)->text);  \
-		answer_fini(a);                                                               \
+#define assert_answer(rc_, a, code, part)                                                          \
+	do {                                                                                       \
+		int got_ = (rc_);                                                                  \
+		if (got_ != (code) || !strstr((a)->text, part))                                    \
+			fail_msg("%d, not %d with \"%s\": %s", got_, code, part, (a)->text);       \
+		answer_fini(a);                                                                    \
 	} while (0)
 
 static bool need_root(void)
@@ -424,9 +425,11 @@ static void test_deadline(void **state)
 	struct answer a;
 
 	publish(p, "evil-sleep", "public", "/nowhere", "");
-	assert_answer(ask_within(p, "evil-sleep:v1", geteuid(), -1, 50, &a), &a, -ETIMEDOUT, "evil-sleep");
+	assert_answer(ask_within(p, "evil-sleep:v1", geteuid(), -1, 50, &a), &a, -ETIMEDOUT,
+		      "evil-sleep");
 	assert_true(a.took_ms >= 50 && a.took_ms < 5000);
-	assert_answer(ask_within(p, "evil-sleep:v1", geteuid(), -1, -5, &a), &a, -ETIMEDOUT, "try again");
+	assert_answer(ask_within(p, "evil-sleep:v1", geteuid(), -1, -5, &a), &a, -ETIMEDOUT,
+		      "try again");
 }
 
 static void test_cancel(void **state)
@@ -453,12 +456,23 @@ static void test_liars(void **state)
 		const char *spec;
 		int rc;
 	} liars[] = {
-		{"evil-yes:v1", -EPROTO},	{"evil-twice:v1", -EPROTO},	 {"evil-garbage:v1", -EPROTO},
-		{"evil-writable:v1", -EPROTO},	{"evil-name:v1", -EPROTO},	 {"evil-nofd:v1", -EPROTO},
-		{"evil-head:v1", -EPROTO},	{"evil-code:v1", -EPROTO},	 {"evil-fds:v1", -EPROTO},
-		{"evil-die:v1", -EIO},		{"evil-digest:v1@12345678", -EPROTO}, {"evil-nonul:v1", -EPROTO},
-		{"evil-found=/o", -EPROTO},	{"evil-other=/o", -EPROTO},	 {"evil-empty=/o", -EINVAL},
-		{"evil-writer=/o", -EPERM},	{"evil-opath:v1", -EPROTO},
+		{"evil-yes:v1", -EPROTO},
+		{"evil-twice:v1", -EPROTO},
+		{"evil-garbage:v1", -EPROTO},
+		{"evil-writable:v1", -EPROTO},
+		{"evil-name:v1", -EPROTO},
+		{"evil-nofd:v1", -EPROTO},
+		{"evil-head:v1", -EPROTO},
+		{"evil-code:v1", -EPROTO},
+		{"evil-fds:v1", -EPROTO},
+		{"evil-die:v1", -EIO},
+		{"evil-digest:v1@12345678", -EPROTO},
+		{"evil-nonul:v1", -EPROTO},
+		{"evil-found=/o", -EPROTO},
+		{"evil-other=/o", -EPROTO},
+		{"evil-empty=/o", -EINVAL},
+		{"evil-writer=/o", -EPERM},
+		{"evil-opath:v1", -EPROTO},
 	};
 	struct place *p = *state;
 	struct answer a;
@@ -470,7 +484,8 @@ static void test_liars(void **state)
 			fail_msg("%s: %d, not %d: %s", liars[i].spec, rc, liars[i].rc, a.text);
 		answer_fini(&a);
 	}
-	/* An honest one in between, by the same means: the tests above do not all fail for one reason. */
+	/* An honest one in between, by the same means: the tests above do not all fail for one
+	 * reason. */
 	assert_int_equal(ask(p, "evil-not:v1", geteuid(), &a), 0);
 	answer_fini(&a);
 	assert_int_equal(ask(p, "evil-not=/o", geteuid(), &a), 0);
@@ -510,7 +525,10 @@ static void two_fds(void)
 		struct cmsghdr c;
 		char room[CMSG_SPACE(2 * sizeof(int))];
 	} control = {0};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = &control,
+			     .msg_controllen = sizeof(control)};
 	int fds[2] = {1, 2};
 
 	control.c.cmsg_level = SOL_SOCKET;
@@ -563,7 +581,8 @@ static int be_evil(const char *how)
 	else if (IS("digest"))
 		found("evil-digest", file_with(head));
 	else if (IS("head"))
-		check_packet_send(0, (const char *const[]){"found", "0", "no head"}, 3, file_with(head));
+		check_packet_send(0, (const char *const[]){"found", "0", "no head"}, 3,
+				  file_with(head));
 	else if (IS("code"))
 		done("-1");
 	else if (IS("fds"))

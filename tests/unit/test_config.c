@@ -1,6 +1,6 @@
 /*
- * larder.conf: what is read, and each kind of error with its file, line and remedy; what the machine
- * says about it; what a reload cannot change.
+ * larder.conf: what is read, and each kind of error with its file, line and remedy; what the
+ * machine says about it; what a reload cannot change.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,7 +44,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int load(const struct place *place, const char *text, struct config *config, struct larder_error *err)
+static int load(const struct place *place, const char *text, struct config *config,
+		struct larder_error *err)
 {
 	scratch_write(place->file, text, strlen(text));
 	*err = (struct larder_error){0};
@@ -141,9 +142,13 @@ static const struct {
 	int line;
 	const char *has[3];
 } bad[] = {
-	{"# c\n# c\n/* c\nc */\nwait_maxx = 1\n" TIER, 5, {"unknown key \"wait_maxx\"", "did you mean wait_max?"}},
+	{"# c\n# c\n/* c\nc */\nwait_maxx = 1\n" TIER,
+	 5,
+	 {"unknown key \"wait_maxx\"", "did you mean wait_max?"}},
 	{TIER "nonsense { }\n", 2, {"unknown key \"nonsense\""}},
-	{"tier \"t\" {\n\n path = /t\n capacty = 1G }\n", 4, {"\"capacty\" in a tier", "capacity?"}},
+	{"tier \"t\" {\n\n path = /t\n capacty = 1G }\n",
+	 4,
+	 {"\"capacty\" in a tier", "capacity?"}},
 	{"\ntransfer_memory = \"12Q\"\n" TIER, 2, {"transfer_memory", "\"12Q\""}},
 	{"transfer_memory = 1K\n" TIER, 1, {"transfer_memory", "\"1K\"", "at least 1M"}},
 	{"transfer_memory = -1\n" TIER, 1, {"transfer_memory", "\"-1\""}},
@@ -166,16 +171,26 @@ static const struct {
 	{"socket = \"/a\\nb\"\n" TIER, 1, {"socket", "control bytes"}},
 	{"\n\nsocket = /a\nsocket = /b\n" TIER, 4, {"socket", "twice", "line 3"}},
 	{"admin_groups = { \"a\", \"\" }\n" TIER, 1, {"admin_groups", "empty"}},
-	{"tier t { path = /t evict_above = \"101%\" }\n", 1, {"evict_above", "\"101%\"", "1% to 100%"}},
+	{"tier t { path = /t evict_above = \"101%\" }\n",
+	 1,
+	 {"evict_above", "\"101%\"", "1% to 100%"}},
 	{"tier t { path = /t\n evict_above = \"0%\" }\n", 2, {"evict_above", "\"0%\""}},
 	{"tier t { path = /t capacity = \"2.5%\" }\n", 1, {"capacity", "\"2.5%\""}},
 	{"tier t { path = /t capacity = \"%\" }\n", 1, {"capacity", "\"%\""}},
 	{"tier t { path = /t capacity = \"00000000050%\" }\n", 1, {"capacity"}},
 	{"tier t { path = /t capacity = 0 }\n", 1, {"capacity", "no room"}},
-	{"tier t { path = /t\n evict_above = \"90%\"\n evict_down_to = \"90%\"\n}\n", 4, {"evict_down_to = 90%", "less than"}},
-	{"tier t { path = /t\n evict_above = \"80%\" }\n", 2, {"evict_down_to = 90%", "evict_above = 80%"}},
-	{"tier t { path = /t\n evict_above = 10G }\n", 2, {"evict_above = 10 GiB", "both as sizes"}},
-	{"tier t { path = /t evict_above = 10G evict_down_to = 9G capacity = 5G }\n", 1, {"more than capacity"}},
+	{"tier t { path = /t\n evict_above = \"90%\"\n evict_down_to = \"90%\"\n}\n",
+	 4,
+	 {"evict_down_to = 90%", "less than"}},
+	{"tier t { path = /t\n evict_above = \"80%\" }\n",
+	 2,
+	 {"evict_down_to = 90%", "evict_above = 80%"}},
+	{"tier t { path = /t\n evict_above = 10G }\n",
+	 2,
+	 {"evict_above = 10 GiB", "both as sizes"}},
+	{"tier t { path = /t evict_above = 10G evict_down_to = 9G capacity = 5G }\n",
+	 1,
+	 {"more than capacity"}},
 	{"tier t { capacity = 5G\n}\n", 2, {"tier \"t\"", "no path"}},
 	{"tier t { path = t }\n", 1, {"path", "\"t\"", "absolute"}},
 	{"tier { path = /t }\n", 1, {"title"}},
@@ -211,10 +226,12 @@ static void test_refusals(void **state)
 			fail_msg("case %zu: %s\ngave %d %s", i, bad[i].text, rc, err.text);
 		snprintf(at, sizeof(at), "%s:%d: ", place->file, bad[i].line);
 		if (bad[i].line && strncmp(err.text, at, strlen(at)) != 0)
-			fail_msg("case %zu: %s\nnot in line %d: %s", i, bad[i].text, bad[i].line, err.text);
+			fail_msg("case %zu: %s\nnot in line %d: %s", i, bad[i].text, bad[i].line,
+				 err.text);
 		for (int j = 0; j < 3 && bad[i].has[j]; j++)
 			if (!strstr(err.text, bad[i].has[j]))
-				fail_msg("case %zu: %s\nno \"%s\" in: %s", i, bad[i].text, bad[i].has[j], err.text);
+				fail_msg("case %zu: %s\nno \"%s\" in: %s", i, bad[i].text,
+					 bad[i].has[j], err.text);
 		assert_null(config.tiers);
 		/* No error may leave the scanner in a state that spoils the next file. */
 		load_ok(place, TIER "wait_max = 5\n", &config);
@@ -274,7 +291,8 @@ static void test_fixed_changes(void **state)
 	assert_int_equal(config_fixed_changes(&a, &b, buf, sizeof(buf)), 0);
 	assert_string_equal(buf, "");
 	config_fini(&b);
-	load_ok(*state, "tier u { path = /u }\nsocket = /s\ntransfer_threads = 3\nio_uring = false\n", &b);
+	load_ok(*state,
+		"tier u { path = /u }\nsocket = /s\ntransfer_threads = 3\nio_uring = false\n", &b);
 	assert_int_equal(config_fixed_changes(&a, &b, buf, sizeof(buf)), 4);
 	assert_string_equal(buf, "socket, transfer_threads, io_uring, tier names or paths");
 	assert_int_equal(config_fixed_changes(&a, &b, tiny, sizeof(tiny)), 4);
@@ -307,11 +325,13 @@ static void furnish(const struct place *place, struct config *config)
 	chmod(scratch_path(place->dir, "bin/larder-slurm-helper"), 0755);
 	scratch_write(scratch_path(place->dir, "boot"), "x", 1);
 	scratch_write(scratch_path(place->dir, "slurm.conf"), "", 0);
-	snprintf(text, sizeof(text),
-		 "view_root = %s/view\nstate_dir = %s/state\ncatalog = %s/catalog\nhelper_dir = %s/bin\n"
-		 "boot_id_file = %s/boot\nsocket = %s/sock\nslurm_conf = %s/slurm.conf\n"
-		 "allow_tmpfs_state = true\ntier t { path = %s/tier }\n",
-		 place->dir, place->dir, place->dir, place->dir, place->dir, place->dir, place->dir, place->dir);
+	snprintf(
+		text, sizeof(text),
+		"view_root = %s/view\nstate_dir = %s/state\ncatalog = %s/catalog\nhelper_dir = %s/bin\n"
+		"boot_id_file = %s/boot\nsocket = %s/sock\nslurm_conf = %s/slurm.conf\n"
+		"allow_tmpfs_state = true\ntier t { path = %s/tier }\n",
+		place->dir, place->dir, place->dir, place->dir, place->dir, place->dir, place->dir,
+		place->dir);
 	load_ok(place, text, config);
 }
 
@@ -321,10 +341,10 @@ static int look(const struct config *config, struct findings *f)
 	return config_inspect(config, tell, f);
 }
 
-#define assert_says(text, part)                                       \
-	do {                                                          \
-		if (!strstr(text, part))                              \
-			fail_msg("no \"%s\" in: %s", part, text);     \
+#define assert_says(text, part)                                                                    \
+	do {                                                                                       \
+		if (!strstr(text, part))                                                           \
+			fail_msg("no \"%s\" in: %s", part, text);                                  \
 	} while (0)
 
 static void test_inspect_good(void **state)
@@ -424,7 +444,8 @@ static void test_inspect_job_container(void **state)
 	char text[1000];
 
 	furnish(place, &config);
-	snprintf(text, sizeof(text), "# BasePath=/ignored\nAutoBasePath=true basepath=/elsewhere/%%n\nDirs=/var/x,%s\n",
+	snprintf(text, sizeof(text),
+		 "# BasePath=/ignored\nAutoBasePath=true basepath=/elsewhere/%%n\nDirs=/var/x,%s\n",
 		 place->dir);
 	scratch_write(scratch_path(place->dir, "job_container.conf"), text, strlen(text));
 	assert_int_equal(look(&config, &f), 0);
@@ -446,15 +467,73 @@ static void test_inspect_catalog(void **state)
 	assert_int_equal(config_inspect_catalog(&config, tell, &f), 0);
 	assert_string_equal(f.warned, "");
 	mkdir(scratch_path(place->dir, "catalog/set"), 0755);
-	snprintf(text, sizeof(text),
-		 "larder-manifest 1\nname set\nversion v1\naccess public\norigin %s/view/data\ncreated 0\n"
-		 "shards %020d\nbytes %020d\ndigest 99aa06d3014798d86001c324468d497f\n\n",
-		 place->dir, 0, 0);
+	snprintf(
+		text, sizeof(text),
+		"larder-manifest 1\nname set\nversion v1\naccess public\norigin %s/view/data\ncreated 0\n"
+		"shards %020d\nbytes %020d\ndigest 99aa06d3014798d86001c324468d497f\n\n",
+		place->dir, 0, 0);
 	scratch_write(scratch_path(place->dir, "catalog/set/v1.manifest"), text, strlen(text));
 	if (config_inspect_catalog(&config, tell, &f) != 1)
 		fail_msg("fatal: %s warned: %s", f.fatal, f.warned);
 	assert_says(f.fatal, "set:v1");
 	config_fini(&config);
+}
+
+#define SAME_STR(a, b)	   assert_string_equal(a, b)
+#define SAME_PATH(a, b)	   assert_string_equal(a, b)
+#define SAME_OPTPATH(a, b) assert_string_equal(a, b)
+#define SAME_WORD(a, b)	   assert_string_equal(a, b)
+#define SAME_SIZE(a, b)	   assert_int_equal(a, b)
+#define SAME_TIME(a, b)	   assert_int_equal(a, b)
+#define SAME_UINT(a, b)	   assert_int_equal(a, b)
+#define SAME_BOOL(a, b)	   assert_int_equal(a, b)
+#define SAME_LIST(a, b)                                                                            \
+	(assert_int_equal((a).count, (b).count), assert_string_equal((a).items[0], (b).items[0]))
+#define SAME_PERCENT(a, b)                                                                         \
+	(assert_int_equal((a).bytes, (b).bytes), assert_int_equal((a).percent, (b).percent))
+
+static void assert_same_config(const struct config *a, const struct config *b)
+{
+#define LARDER_KEY(TYPE, field, def, help) SAME_##TYPE(a->field, b->field);
+#include "server/config.def"
+#undef LARDER_KEY
+	assert_int_equal(a->n_tiers, b->n_tiers);
+#define LARDER_TIER_KEY(TYPE, field, def, help) SAME_##TYPE(a->tiers[0].field, b->tiers[0].field);
+#include "server/config.def"
+#undef LARDER_TIER_KEY
+}
+
+/* Every key stands in the example, commented out, with its default; the tests run in the top
+ * directory. */
+static void test_example_shows_the_defaults(void **state)
+{
+	char text[32768] = "", line[1000], given[32768] = "", bare[32768];
+	FILE *f = fopen("etc/larder.conf", "r");
+	struct config example, defaults;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		char *key = line + strspn(line, "\t#");
+
+		/* "# help" stays a comment, "#key = value" becomes the value it shows. */
+		strcat(text, *key == ' ' ? line : key);
+		strcat(given, line);
+	}
+	fclose(f);
+#define LARDER_KEY(TYPE, field, def, help) assert_says(text, "\n" #field " = ");
+#include "server/config.def"
+#undef LARDER_KEY
+#define LARDER_TIER_KEY(TYPE, field, def, help) assert_says(text, "\n" #field " = ");
+#include "server/config.def"
+#undef LARDER_TIER_KEY
+	load_ok(*state, given, &defaults);
+	config_fini(&defaults);
+	load_ok(*state, text, &example);
+	snprintf(bare, sizeof(bare), "tier \"local\" { path = \"%s\" }\n", example.tiers[0].path);
+	load_ok(*state, bare, &defaults);
+	assert_same_config(&example, &defaults);
+	config_fini(&example);
+	config_fini(&defaults);
 }
 
 int main(void)
@@ -473,6 +552,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_inspect_tmpfs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_inspect_job_container, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_inspect_catalog, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_example_shows_the_defaults, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

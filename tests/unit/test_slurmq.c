@@ -1,6 +1,6 @@
 /*
- * Questions to slurmctld: what a line means, deadlines, helpers that hang, die or talk nonsense, and
- * the sockets of steps. This program is its own helper, told how to behave by the node's name.
+ * Questions to slurmctld: what a line means, deadlines, helpers that hang, die or talk nonsense,
+ * and the sockets of steps. This program is its own helper, told how to behave by the node's name.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -52,7 +52,8 @@ static void test_what_a_line_means(void **state)
 		if (slurmq_parse_job(lines[i].line, 42, &job))
 			fail_msg("refused: %s", lines[i].line);
 		if (job.fate != lines[i].fate || job.cancelled != lines[i].cancelled)
-			fail_msg("%s: fate %d, cancelled %d", lines[i].line, (int)job.fate, job.cancelled);
+			fail_msg("%s: fate %d, cancelled %d", lines[i].line, (int)job.fate,
+				 job.cancelled);
 		assert_int_equal(job.job_id, 42);
 		if (i == 0)
 			continue;
@@ -84,8 +85,12 @@ static void test_lines_that_are_none(void **state)
 		"job id=00000000000000000000000000042 state=unknown",
 		"pong version=22.05",
 	};
-	static const char *const confs[] = {"", "conf", "conf prolog_timeout_s=", "conf prolog_timeout_s=1 ",
-					    "conf prolog_timeout_s=x", "config prolog_timeout_s=1",
+	static const char *const confs[] = {"",
+					    "conf",
+					    "conf prolog_timeout_s=",
+					    "conf prolog_timeout_s=1 ",
+					    "conf prolog_timeout_s=x",
+					    "config prolog_timeout_s=1",
 					    "conf prolog_timeout_s=2147483648"};
 	struct slurm_job job;
 	int64_t seconds = 7;
@@ -145,8 +150,8 @@ static void create(struct asker *a, const char *behaviour, int64_t timeout_ms)
 {
 	struct larder_error err = {0};
 
-	assert_int_equal(slurmq_create(a->event, "/proc/self/exe", "/some/slurm.conf", behaviour, timeout_ms, &a->q,
-				       &err),
+	assert_int_equal(slurmq_create(a->event, "/proc/self/exe", "/some/slurm.conf", behaviour,
+				       timeout_ms, &a->q, &err),
 			 0);
 }
 
@@ -254,8 +259,8 @@ static void test_those_behind_do_not_wait_longer(void **state)
 
 static void test_helpers_that_talk_nonsense(void **state)
 {
-	static const char *const how[] = {"dies",  "garbage",	"two-lines", "wrong-id", "too-long",
-					  "nul",   "too-early", "fails",     "half-line"};
+	static const char *const how[] = {"dies", "garbage",   "two-lines", "wrong-id", "too-long",
+					  "nul",  "too-early", "fails",	    "half-line"};
 	struct asker *a = *state;
 
 	for (size_t i = 0; i < sizeof(how) / sizeof(how[0]); i++) {
@@ -285,7 +290,8 @@ static void test_no_helper(void **state)
 	struct asker *a = *state;
 	struct larder_error err = {0};
 
-	assert_int_equal(slurmq_create(a->event, "/nonexistent/helper", "", "n1", 5000, &a->q, &err), 0);
+	assert_int_equal(
+		slurmq_create(a->event, "/nonexistent/helper", "", "n1", 5000, &a->q, &err), 0);
 	slurmq_job(a->q, 5, on_job, a);
 	slurmq_conf(a->q, on_conf, a);
 	assert_int_equal(a->n_jobs, 0);
@@ -375,7 +381,9 @@ static void test_step_alive(void **state)
 	/* slurm.conf's own spelling */
 	snprintf(spool, sizeof(spool), "%.*s%%n", (int)(strlen(dir) - 3), dir);
 	assert_false(slurm_step_alive(spool, "n1", 42));
-	assert_int_equal(rename(scratch_path(dir, "n1_42.0"), scratch_path(dir, "%s_42.0", dir + strlen(dir) - 3)), 0);
+	assert_int_equal(rename(scratch_path(dir, "n1_42.0"),
+				scratch_path(dir, "%s_42.0", dir + strlen(dir) - 3)),
+			 0);
 	assert_true(slurm_step_alive(spool, dir + strlen(dir) - 3, 42));
 	for (int i = 0; i < 8; i++)
 		close(held[i]);
@@ -395,8 +403,10 @@ static void say_good(unsigned int id, unsigned int count)
 {
 	char line[200];
 
-	snprintf(line, sizeof(line),
-		 "job id=%u state=running completing=0 here=1 restarts=%u limit_s=60 start_s=1700000000\n", id, count);
+	snprintf(
+		line, sizeof(line),
+		"job id=%u state=running completing=0 here=1 restarts=%u limit_s=60 start_s=1700000000\n",
+		id, count);
 	say(line);
 }
 
@@ -404,7 +414,8 @@ static bool clean_environment(void)
 {
 	const char *conf = getenv("SLURM_CONF");
 
-	return conf && strcmp(conf, "/some/slurm.conf") == 0 && !getenv("LARDER_SECRET") && !getenv("HOME");
+	return conf && strcmp(conf, "/some/slurm.conf") == 0 && !getenv("LARDER_SECRET") &&
+	       !getenv("HOME");
 }
 
 static void say_long(void)
@@ -434,7 +445,8 @@ static void behave(const char *how, unsigned int id, unsigned int count)
 		say("fail errno=1800 text=Unable to contact slurm controller\n");
 	else if (strcmp(how, "half-line") == 0)
 		say("job id=5 state=unknown"), _exit(0);
-	else if (strcmp(how, "dies") == 0 || (strcmp(how, "environment") == 0 && !clean_environment()))
+	else if (strcmp(how, "dies") == 0 ||
+		 (strcmp(how, "environment") == 0 && !clean_environment()))
 		_exit(1);
 	else if (strcmp(how, "slow") == 0)
 		say("job id=5 state=running completing=0 "), usleep(50000),
@@ -465,9 +477,11 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_what_a_line_means),
 		cmocka_unit_test(test_lines_that_are_none),
 		cmocka_unit_test_setup_teardown(test_answers_come_in_order, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_helper_gets_slurm_conf_and_little_else, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_helper_gets_slurm_conf_and_little_else, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_helper_that_hangs, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_those_behind_do_not_wait_longer, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_those_behind_do_not_wait_longer, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_helpers_that_talk_nonsense, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slow_line_is_put_together, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_helper, setup, teardown),
