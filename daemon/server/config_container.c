@@ -33,21 +33,39 @@ static FILE *open_beside(const char *slurm_conf)
 	return fopen(path, "re");
 }
 
-/* As far as a name of the node goes: up to %n or %h, whose values the jobs' node knows. */
-static void check_dir(struct config_look *look, const struct config *config, const char *key,
-		      char *dir)
+/* BasePath may hold %n, the node's name; what holds another % is not understood, and passed over.
+ */
+static bool expand(const struct config *config, const char *dir, char *out)
 {
-	dir[strcspn(dir, "%")] = '\0';
-	for (size_t len = strlen(dir); len > 1 && dir[len - 1] == '/'; len--)
-		dir[len - 1] = '\0';
-	if (*dir != '/' || !dir[1])
+	char host[256] = "";
+	const char *percent = strstr(dir, "%n"), *node = config->node_name;
+
+	gethostname(host, sizeof(host) - 1);
+	host[strcspn(host, ".")] = '\0';
+	if (!*node)
+		node = host;
+	if (percent)
+		snprintf(out, PATH_MAX, "%.*s%s%s", (int)(percent - dir), dir, node, percent + 2);
+	else
+		snprintf(out, PATH_MAX, "%s", dir);
+	for (size_t len = strlen(out); len > 1 && out[len - 1] == '/'; len--)
+		out[len - 1] = '\0';
+	return *out == '/' && out[1] && !strchr(out, '%');
+}
+
+static void check_dir(struct config_look *look, const struct config *config, const char *key,
+		      const char *text)
+{
+	char dir[PATH_MAX];
+
+	if (!expand(config, text, dir))
 		return;
 	for (unsigned int i = 0; i < config->n_tiers; i++)
 		if (config_path_within(config->tiers[i].path, dir))
 			config_finding(
 				look, false,
-				"tier \"%s\" (%s) lies under %s, which job_container.conf's %s hides from jobs: "
-				"views of it work from kernel 5.12 on only",
+				"tier \"%s\" (%s) lies under %s, which job_container.conf's %s "
+				"hides from jobs: views of it work from kernel 5.12 on only",
 				config->tiers[i].name, config->tiers[i].path, dir, key);
 }
 

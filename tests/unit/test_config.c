@@ -453,6 +453,16 @@ static void test_inspect_job_container(void **state)
 	scratch_write(scratch_path(place->dir, "job_container.conf"), "BasePath=/elsewhere\n", 20);
 	look(&config, &f);
 	assert_null(strstr(f.warned, "job_container"));
+	/* Of another node: nothing is hidden here. */
+	snprintf(text, sizeof(text), "BasePath=%.*s%%n\n", (int)(strlen(place->dir) - 3),
+		 place->dir);
+	scratch_write(scratch_path(place->dir, "job_container.conf"), text, strlen(text));
+	look(&config, &f);
+	assert_null(strstr(f.warned, "job_container"));
+	free(config.node_name);
+	config.node_name = strdup(place->dir + strlen(place->dir) - 3);
+	look(&config, &f);
+	assert_says(f.warned, "job_container.conf's BasePath");
 	config_fini(&config);
 }
 
