@@ -49,10 +49,12 @@ static void choose(struct sheet *sheet, size_t column)
 		sheet->chosen[sheet->n_chosen++] = column;
 }
 
-static void choose_shown(struct sheet *sheet, bool longer)
+static void choose_shown(struct sheet *sheet, const struct ctl_options *options)
 {
+	enum row_shown most = options->verbose ? ROW_ASKED : options->longer ? ROW_LONG : ROW_SHORT;
+
 	for (size_t i = 0; i < sheet->kind->n_columns; i++)
-		if (sheet->kind->columns[i].shown <= (longer ? ROW_LONG : ROW_SHORT))
+		if (sheet->kind->columns[i].shown <= most)
 			choose(sheet, i);
 }
 
@@ -136,7 +138,7 @@ static int sheets_open(struct sheets *sheets, struct larder_error *err)
 
 	for (size_t k = 0; k < ROW_KINDS; k++)
 		if (!options->columns || options->columns[0] == '+' || !sheets->order[k].expected)
-			choose_shown(&sheets->order[k], options->longer);
+			choose_shown(&sheets->order[k], options);
 	if (options->columns)
 		rc = choose_words(sheets, options->columns, err);
 	for (size_t k = 0; rc == 0 && k < ROW_KINDS; k++)
@@ -255,7 +257,8 @@ int sheets_add(struct sheets *sheets, const char *node, unsigned int type, const
 	struct cell all[ROW_COLUMNS_MAX], cells[ROW_COLUMNS_MAX + 1];
 	size_t n = 0;
 
-	if (!sheet || !sheet->table)
+	/* Counters are many: shown only where the verb is about them. */
+	if (!sheet || !sheet->table || (type == LARDER_MSG_COUNTER && !sheet->expected))
 		return 0;
 	sheet->kind->fill(msg, all);
 	sheet->rows++;

@@ -11,7 +11,9 @@ fails()
 {
 	local spec=$1 part
 	shift
-	code 1 acquire 1 "$spec"
+	# A new job each time: the same one would only be told the same again.
+	JOB=$((${JOB-100} + 1))
+	code 1 acquire $JOB "$spec"
 	contains "$output" failed
 	for part in "$@"; do contains "$output" "$part"; done
 	[[ $(tree_state "$spec") != ready ]]
@@ -124,7 +126,8 @@ fails()
 	daemon_start
 	for spec in '' ',' 'd:' ':v1' 'D:v1' 'd:v1,,e:v1' 'd:v1@xyz' 'd:v1/../x' '../d' 'd:v1/' $'d:\n' 'd=relative' 'd=/a/../b' \
 		'd:v1,d:v2' 'a.b:v1,a-b:v1' "$(printf 'x%.0s' {1..70}):v1"; do
-		run acquire 1 "$spec"
+		JOB=$((${JOB-100} + 1))
+		run acquire $JOB "$spec"
 		[[ $status -ne 0 ]] || fail_with "accepted: $spec"
 	done
 	leases_are 0

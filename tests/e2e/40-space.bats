@@ -44,6 +44,9 @@ visit()
 	daemon_start
 	acquire 41 a:v1
 	code 1 acquire 42 b:v1
+	contains "$output" '29 MiB'
+	contains "$output" '1 job'
+	run larder explain 42
 	contains "$output" 41
 	tree_is a:v1 ready
 	same_tree "$(origin_of a:v1)" "$(tree_data a:v1)"
@@ -138,10 +141,10 @@ visit()
 }
 
 @test 'a victim larger than the need is trimmed and stays as PARTIAL, its coverage told' {
-	tier_image ext4 64M
+	tier_image ext4 128M
 	dataset large:v1 40 1000000
-	dataset small:v1 1 9000000
-	daemon_start
+	dataset small:v1 1 20000000
+	daemon_start 'tier: capacity = "50M"'
 	visit 1 large:v1
 	equal "$(acquire 2 small:v1)" ready
 	tree_is large:v1 partial
