@@ -91,7 +91,7 @@ static void inflate(struct evict_plan *plan, const struct evict_order *order,
 static size_t walk(const struct evict_order *order, struct evict_victim *victims, size_t n,
 		   bool all, struct evict_plan *plan)
 {
-	struct need missing = { order->params->need_bytes, order->params->need_inodes };
+	struct need missing = {order->params->need_bytes, order->params->need_inodes};
 	size_t taken = 0;
 
 	plan->bytes = plan->inodes = 0;
@@ -119,10 +119,10 @@ static size_t walk(const struct evict_order *order, struct evict_victim *victims
 void evict_choose(const struct evict_params *params, const struct evict_candidate *candidates,
 		  size_t n, struct evict_victim *victims, struct evict_plan *plan)
 {
-	struct evict_order order = { .params = params, .candidates = candidates, .n = n };
+	struct evict_order order = {.params = params, .candidates = candidates, .n = n};
 	size_t free_ones;
 
-	*plan = (struct evict_plan){ .inflation = params->inflation };
+	*plan = (struct evict_plan){.inflation = params->inflation};
 	for (size_t i = 0; i < n; i++)
 		plan_hold(plan, &candidates[i]);
 	free_ones = evict_order_fill(&order, victims);

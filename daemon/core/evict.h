@@ -17,25 +17,25 @@ enum evict_hold {
 	EVICT_FREE,
 	EVICT_LEASED,
 	EVICT_PINNED,
-	EVICT_STAGING, /* being filled, or the base that another is linked from */
+	EVICT_STAGING,	 /* being filled, or the base that another is linked from */
 	EVICT_ONLY_COPY, /* its origin is unknown */
 };
 
 struct evict_candidate {
 	uint64_t id;
 	enum evict_hold hold;
-	bool failed;     /* FAILED, or its own dataset's user is gone: first to go */
+	bool failed;	 /* FAILED, or its own dataset's user is gone: first to go */
 	bool superseded; /* a newer version of the same dataset is here and this one is idle */
-	bool once;       /* asked to be kept for one job only */
-	uint64_t bytes;  /* what unlinking it would free */
+	bool once;	 /* asked to be kept for one job only */
+	uint64_t bytes;	 /* what unlinking it would free */
 	uint64_t inodes;
 	uint64_t present_shards;
-	int64_t stage_ms; /* measured time to bring it here; 0 when not known */
-	double uses;      /* decayed, history of evicted times kept */
+	int64_t stage_ms;      /* measured time to bring it here; 0 when not known */
+	double uses;	       /* decayed, history of evicted times kept */
 	uint64_t last_seq;     /* sequence number of the last access; larger is later */
 	uint64_t admitted_seq; /* of the admission */
-	uint32_t hits;         /* since the admission (s3fifo) */
-	double base;           /* gdsf: L when it was last used */
+	uint32_t hits;	       /* since the admission (s3fifo) */
+	double base;	       /* gdsf: L when it was last used */
 	int64_t admitted_s, last_lease_end_s; /* Unix time, 0: never */
 };
 
@@ -43,17 +43,18 @@ struct evict_params {
 	enum evict_policy policy;
 	uint64_t need_bytes, need_inodes;
 	int64_t now_s;
-	int64_t grace_s;   /* after admission and after the last lease; broken only when nothing else is left */
-	double inflation;  /* gdsf's L */
+	int64_t grace_s;  /* after admission and after the last lease; broken only when nothing else
+			     is left */
+	double inflation; /* gdsf's L */
 };
 
 struct evict_victim {
 	uint64_t id;
 	size_t candidate; /* its index in the candidates */
-	size_t rank;      /* its place in the order, 0 goes first */
-	uint64_t bytes; /* that it gives */
+	size_t rank;	  /* its place in the order, 0 goes first */
+	uint64_t bytes;	  /* that it gives */
 	uint64_t inodes;
-	bool whole;     /* false: drop shards from its tail until `bytes` are free */
+	bool whole;	 /* false: drop shards from its tail until `bytes` are free */
 	const char *why; /* static: "failed", "superseded", "once", "score", "grace" */
 };
 
@@ -67,12 +68,13 @@ struct evict_plan {
 };
 
 /*
- * victims: room for n (all of it is scratch). Fills the plan; an insufficient one lists all that may
- * go. Order: failed, superseded, once, the rest by score, and last whatever enjoys its grace. A tree
- * that gives nothing of what is still missing is passed over while the others suffice.
+ * victims: room for n (all of it is scratch). Fills the plan; an insufficient one lists all that
+ * may go. Order: failed, superseded, once, the rest by score, and last whatever enjoys its grace. A
+ * tree that gives nothing of what is still missing is passed over while the others suffice.
  *
  * The last victim, when larger than the need, is trimmed (whole = false) unless it failed or was
- * asked for once, has a single shard, would keep under 10 % of its bytes, or inodes are wanted of it.
+ * asked for once, has a single shard, would keep under 10 % of its bytes, or inodes are wanted of
+ * it.
  *
  * s3fifo without a state of its own: its queues are read off the candidates.
  *   main   used again since its admission (hits > 1), or remembered from an earlier stay, which

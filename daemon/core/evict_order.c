@@ -220,8 +220,8 @@ size_t evict_order_fill(const struct evict_order *order, struct evict_victim *vi
 
 	for (size_t i = 0; i < order->n; i++)
 		if (order->candidates[i].hold == EVICT_FREE)
-			victims[n++] = (struct evict_victim){ .id = order->candidates[i].id,
-							      .candidate = i };
+			victims[n++] = (struct evict_victim){.id = order->candidates[i].id,
+							     .candidate = i};
 	heap_sort(order, victims, n, before_by_policy);
 	for (size_t i = 0; i < n; i++)
 		victims[i].rank = i;

@@ -24,7 +24,8 @@ struct evict_order {
 enum evict_class evict_class_of(const struct evict_order *order, const struct evict_candidate *c);
 const char *evict_class_word(enum evict_class class);
 
-/* Puts the candidates that may go into `victims`, in order, with index and rank; returns how many. */
+/* Puts the candidates that may go into `victims`, in order, with index and rank; returns how many.
+ */
 size_t evict_order_fill(const struct evict_order *order, struct evict_victim *victims);
 /* Back into the order of their ranks. */
 void evict_order_sort(struct evict_victim *victims, size_t n);

@@ -65,7 +65,8 @@ static uint64_t measure_room(const struct measure *m, uint64_t gone)
 {
 	uint64_t ours = quota_sub(m->trees + m->trash, gone);
 	uint64_t below_capacity = quota_sub(m->capacity, quota_add(ours, m->reserved));
-	uint64_t above_floor = quota_sub(quota_add(m->free, gone), quota_add(m->floor, m->reserved));
+	uint64_t above_floor =
+		quota_sub(quota_add(m->free, gone), quota_add(m->floor, m->reserved));
 
 	return min_u64(below_capacity, above_floor);
 }
@@ -126,7 +127,7 @@ void quota_admit(const struct quota_tier *tier, uint64_t need_bytes, uint64_t ne
 	struct measure inodes = measure_inodes(tier);
 	enum quota_verdict by_inodes = QUOTA_FITS;
 
-	*answer = (struct quota_answer){ .verdict = QUOTA_NEVER };
+	*answer = (struct quota_answer){.verdict = QUOTA_NEVER};
 	quota_room(tier, &answer->room);
 	answer->verdict =
 		measure_admit(&bytes, need_bytes, &answer->trash_bytes, &answer->evict_bytes);
@@ -146,8 +147,7 @@ bool quota_pressure(const struct quota_tier *tier, uint64_t evict_above_bytes,
 	uint64_t above = min_u64(evict_above_bytes, b.capacity);
 	uint64_t down_to = min_u64(evict_down_to_bytes, above);
 	uint64_t will_hold = quota_add(b.trees, b.reserved);
-	uint64_t into_floor =
-		quota_sub(quota_add(b.floor, b.reserved), quota_add(b.free, b.trash));
+	uint64_t into_floor = quota_sub(quota_add(b.floor, b.reserved), quota_add(b.free, b.trash));
 
 	*bytes = will_hold > above ? will_hold - down_to : 0;
 	if (into_floor > *bytes)

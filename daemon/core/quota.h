@@ -21,19 +21,19 @@
 struct quota_tier {
 	/* configured; a share of the file system is already turned into bytes */
 	uint64_t capacity_bytes; /* more than the file system has counts as all of it */
-	uint64_t floor_bytes;    /* always left free; wins over the capacity */
+	uint64_t floor_bytes;	 /* always left free; wins over the capacity */
 	uint64_t floor_inodes;
 	/* statvfs */
 	uint64_t size_bytes, free_bytes;
 	uint64_t inodes, inodes_free; /* inodes 0: the file system has no such limit */
 	/* ours */
-	uint64_t tree_bytes, tree_inodes;         /* what unlinking all trees would free */
-	uint64_t trash_bytes, trash_inodes;       /* moved aside, not unlinked yet */
+	uint64_t tree_bytes, tree_inodes;	  /* what unlinking all trees would free */
+	uint64_t trash_bytes, trash_inodes;	  /* moved aside, not unlinked yet */
 	uint64_t reserved_bytes, reserved_inodes; /* promised to transfers, not written yet */
 };
 
 struct quota_room {
-	uint64_t bytes;      /* may be promised now */
+	uint64_t bytes;	     /* may be promised now */
 	uint64_t inodes;     /* QUOTA_NO_LIMIT: no limit */
 	uint64_t max_bytes;  /* could be promised if all trees and all trash were gone */
 	uint64_t max_inodes; /* the same for inodes */
@@ -50,7 +50,7 @@ struct quota_answer {
 	enum quota_verdict verdict;
 	uint64_t trash_bytes, trash_inodes; /* to be waited for from the trash */
 	uint64_t evict_bytes, evict_inodes; /* to be evicted besides */
-	struct quota_room room;             /* for the sentence: need, have */
+	struct quota_room room;		    /* for the sentence: need, have */
 };
 
 void quota_room(const struct quota_tier *tier, struct quota_room *room);

@@ -11,7 +11,7 @@
 static const struct {
 	unsigned int from, to;
 } tree_edges[] = {
-#define LARDER_TREE_EDGE(from, to) { LARDER_TREE_##from, LARDER_TREE_##to },
+#define LARDER_TREE_EDGE(from, to) {LARDER_TREE_##from, LARDER_TREE_##to},
 #include "larder/state.def"
 #undef LARDER_TREE_EDGE
 };

@@ -10,7 +10,8 @@
 #include "larder/error.h"
 #include "larder/wire.h"
 
-/* Is (from, to) an edge of state.def? Staying as it is is no edge. False for numbers that are none. */
+/* Is (from, to) an edge of state.def? Staying as it is is no edge. False for numbers that are none.
+ */
 bool state_tree_may(unsigned int from, unsigned int to);
 /* The same as 0 or -EINVAL with a sentence: asking for any other edge is a bug of ours. */
 int state_tree_check(unsigned int from, unsigned int to, struct larder_error *err);

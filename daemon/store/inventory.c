@@ -17,10 +17,10 @@
 #include "larder/cleanup.h"
 #include "store/inventory_sql.h"
 
-#define DB_NAME      "inventory.db"
-#define LOCK_NAME    "inventory.lock"
-#define DAMAGED_MAX  1000
-#define BUSY_MS      5000 /* another connection (a sync thread's restart of the log, an admin's) */
+#define DB_NAME	    "inventory.db"
+#define LOCK_NAME   "inventory.lock"
+#define DAMAGED_MAX 1000
+#define BUSY_MS	    5000 /* another connection (a sync thread's restart of the log, an admin's) */
 
 /*
  * NORMAL: a commit writes frames and syncs nothing; barriers do. The log is kept when the last
@@ -88,7 +88,7 @@ static int check_sound(sqlite3 *db, struct larder_error *err)
 }
 
 /* Frames that a crash left in the log go to the database, synced, and a new log is begun: what is
- * there from now on was written while the sync thread's descriptor was open (see inventory_sync.c). */
+ * there from now on was written while the sync thread's descriptor was open: inventory_sync.c. */
 static int begin_log(sqlite3 *db, struct larder_error *err)
 {
 	int rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
@@ -97,7 +97,8 @@ static int begin_log(sqlite3 *db, struct larder_error *err)
 		return inv_fail(db, err, "checkpoint");
 	return inv_exec(db,
 			"UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) "
-			"WHERE key = 'logs'", err);
+			"WHERE key = 'logs'",
+			err);
 }
 
 static void close_database(struct inventory *inv)
@@ -156,13 +157,15 @@ static int damaged_name(int dir_fd, char *name, size_t len)
 
 static int move_aside(struct inventory *inv, char *name, size_t len, struct larder_error *err)
 {
-	static const char *const tails[] = { "-wal", "-shm", "" };
+	static const char *const tails[] = {"-wal", "-shm", ""};
 	char from[64], to[96];
 
 	if (damaged_name(inv->dir_fd, name, len))
-		return larder_error_set(err, EEXIST, "%s is damaged, and there are %d damaged ones "
-					"beside it already", inv->path, DAMAGED_MAX);
-	/* The log first: a database without its log is older, a log without its database nothing. */
+		return larder_error_set(err, EEXIST,
+					"%s is damaged, and there are %d damaged ones "
+					"beside it already",
+					inv->path, DAMAGED_MAX);
+	/* The log first: a database without its log is older, a log without its own harms. */
 	for (size_t i = 0; i < sizeof(tails) / sizeof(tails[0]); i++) {
 		(void)snprintf(from, sizeof(from), DB_NAME "%s", tails[i]);
 		(void)snprintf(to, sizeof(to), "%s%s", name, tails[i]);
@@ -184,8 +187,10 @@ static int start_anew(struct inventory *inv, struct larder_error *why)
 		rc = open_database(inv, why);
 	if (rc)
 		return rc == -EUCLEAN ? larder_error_set(why, EIO, "%s: a fresh one is damaged too",
-							 inv->path) : rc;
-	return larder_error_set(why, EUCLEAN, "%s was damaged (%.300s); it is %s now, and an empty "
+							 inv->path)
+				      : rc;
+	return larder_error_set(why, EUCLEAN,
+				"%s was damaged (%.300s); it is %s now, and an empty "
 				"one takes its place until the trees are found again",
 				inv->path, damage.text, name);
 }
@@ -198,17 +203,20 @@ static int check_file_system(const struct inventory *inv, bool allow_tmpfs,
 	if (fstatfs(inv->dir_fd, &fs))
 		return larder_error_set(err, errno, "statfs %s: %s", inv->dir, strerror(errno));
 	if (!allow_tmpfs && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC))
-		return larder_error_set(err, EINVAL, "state_dir %s is on tmpfs and would not survive "
-					"a reboot: choose a directory on a disk", inv->dir);
+		return larder_error_set(err, EINVAL,
+					"state_dir %s is on tmpfs and would not survive "
+					"a reboot: choose a directory on a disk",
+					inv->dir);
 	return 0;
 }
 
 /* A record lock: a child that was forked does not inherit it, and so cannot keep it. */
 static int lock_state(struct inventory *inv, struct larder_error *err)
 {
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
-	inv->lock_fd = openat(inv->dir_fd, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	inv->lock_fd =
+		openat(inv->dir_fd, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (inv->lock_fd < 0)
 		return larder_error_set(err, errno, "open %s/" LOCK_NAME ": %s", inv->dir,
 					strerror(errno));
@@ -218,8 +226,10 @@ static int lock_state(struct inventory *inv, struct larder_error *err)
 		return larder_error_set(err, errno, "lock %s/" LOCK_NAME ": %s", inv->dir,
 					strerror(errno));
 	(void)fcntl(inv->lock_fd, F_GETLK, &lock);
-	return larder_error_set(err, EBUSY, "state_dir %s is in use by process %d: one larderd, one "
-				"state_dir", inv->dir, (int)lock.l_pid);
+	return larder_error_set(err, EBUSY,
+				"state_dir %s is in use by process %d: one larderd, one "
+				"state_dir",
+				inv->dir, (int)lock.l_pid);
 }
 
 static int open_state(struct inventory *inv, const char *dir, bool allow_tmpfs,

@@ -19,7 +19,7 @@ static int tree_size(struct inventory *inv, uint64_t tree, bool *ready, uint64_t
 		     struct larder_error *err)
 {
 	auto_stmt st = inv_stmt(inv, INV_TREE_STATE_GET);
-	struct inv_row row = { .st = st };
+	struct inv_row row = {.st = st};
 	char word[64];
 	int rc;
 
@@ -135,8 +135,9 @@ static int read_pages(struct inventory *inv, uint64_t tree, uint8_t *bits, uint6
 		uint64_t left;
 
 		if (page > bytes / PAGE_BYTES || sqlite3_column_bytes(st, 1) != PAGE_BYTES)
-			return larder_error_set(err, EUCLEAN, "inventory: a page of a bitmap is "
-							      "not the tree's");
+			return larder_error_set(err, EUCLEAN,
+						"inventory: a page of a bitmap is "
+						"not the tree's");
 		left = bytes - page * PAGE_BYTES;
 		if (left)
 			memcpy(bits + page * PAGE_BYTES, sqlite3_column_blob(st, 1),
@@ -172,7 +173,7 @@ static int store_pages(struct inventory *inv, uint64_t tree, const uint8_t *bits
 {
 	auto_stmt drop = inv_stmt(inv, INV_BITMAP_DROP);
 	uint64_t bytes = shards / 8 + (shards % 8 != 0);
-	uint8_t page[PAGE_BYTES], none[PAGE_BYTES] = { 0 };
+	uint8_t page[PAGE_BYTES], none[PAGE_BYTES] = {0};
 	int rc;
 
 	inv_bind_u64(drop, 1, tree);

@@ -13,7 +13,7 @@
 #define LOG_PAGES   ((4 << 20) / PAGE_BYTES)  /* checkpoint above this, when idle */
 #define LOG_URGENT  ((12 << 20) / PAGE_BYTES) /* so much further: idle or not */
 #define LOG_INSIST  ((32 << 20) / PAGE_BYTES) /* the writer waits while the rest is copied */
-#define IDLE_MS     100
+#define IDLE_MS	    100
 #define OWN_BUSY_MS 250 /* how long a foreign reader (an admin's sqlite3) may hold that up */
 #define INSIST_MS   500 /* how long the control thread ever waits for it */
 
@@ -87,7 +87,7 @@ void inv_checkpoint_run(struct inv_sync *s)
 		s->stuck = rc;
 	s->insisting = false;
 	pthread_cond_signal(&s->rested);
-	/* Held up by commits or a reader: not again at once, only when it has grown as much again. */
+	/* Held up by commits or a reader: not again at once, but when it has grown as much. */
 	s->due_pages = begun_anew ? LOG_PAGES : before + LOG_PAGES;
 }
 
@@ -149,8 +149,9 @@ static int on_commit(void *arg, sqlite3 *db, const char *name, int pages)
 
 int inv_checkpoint_open(struct inventory *inv, struct inv_sync *s, struct larder_error *err)
 {
-	static const char mark[] = "UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) "
-				   "WHERE key = 'logs'";
+	static const char mark[] =
+		"UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) "
+		"WHERE key = 'logs'";
 	int rc = inv_connect(inv->path, &s->db, err);
 
 	if (!rc && sqlite3_prepare_v3(s->db, mark, -1, SQLITE_PREPARE_PERSISTENT, &s->mark, NULL) !=

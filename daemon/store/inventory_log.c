@@ -12,16 +12,16 @@
 #include "larder/text.h"
 #include "store/inventory_sql.h"
 
-/* Sequence numbers are reserved in the database by blocks, so that an access writes no extra row. */
-#define SEQ_KEY   "seq"
-#define SEQ_BLOCK 1024
+/* Sequence numbers are reserved in the database by blocks: an access writes no extra row. */
+#define SEQ_KEY	      "seq"
+#define SEQ_BLOCK     1024
 #define RECOVERED_KEY "recovered"
 
 int inventory_meta_get(struct inventory *inv, const char *key, char *value, size_t len,
 		       struct larder_error *err)
 {
 	auto_stmt st = inv_stmt(inv, INV_META_GET);
-	struct inv_row row = { .st = st };
+	struct inv_row row = {.st = st};
 	int rc;
 
 	inv_bind_text(st, 1, key);
@@ -89,7 +89,7 @@ int inventory_tier_check(struct inventory *inv, const char *name, const char *id
 			 struct larder_error *err)
 {
 	auto_stmt st = inv_stmt(inv, INV_TIER_GET);
-	struct inv_row row = { .st = st };
+	struct inv_row row = {.st = st};
 	char known[128];
 	int rc;
 
@@ -102,8 +102,10 @@ int inventory_tier_check(struct inventory *inv, const char *name, const char *id
 	inv_read_text(&row, known, sizeof(known));
 	rc = inv_read_end(&row, "tier", err);
 	if (!rc && strcmp(known, id) != 0)
-		rc = larder_error_set(err, ESTALE, "tier %s has id %s where %s was known: another "
-						   "disk, or a new one", name, id, known);
+		rc = larder_error_set(err, ESTALE,
+				      "tier %s has id %s where %s was known: another "
+				      "disk, or a new one",
+				      name, id, known);
 	return rc;
 }
 
@@ -147,7 +149,7 @@ int inventory_event_each(struct inventory *inv, uint64_t after, uint32_t limit, 
 	inv_bind_i64(st, 2, limit);
 	inv_bind_text(st, 3, what ? what : "");
 	while ((rc = inv_step(inv, st, err)) == 1) {
-		struct inv_row row = { .st = st };
+		struct inv_row row = {.st = st};
 
 		event.seq = inv_read_u64(&row);
 		event.at_s = inv_read_i64(&row);
@@ -176,7 +178,7 @@ int inventory_event_trim(struct inventory *inv, uint64_t keep, struct larder_err
 static const struct {
 	const char *name, *unit, *help;
 } counters[] = {
-#define LARDER_COUNTER(name, unit, help) [INV_COUNTER_##name] = { #name, unit, help },
+#define LARDER_COUNTER(name, unit, help) [INV_COUNTER_##name] = {#name, unit, help},
 #include "larder/counter.def"
 #undef LARDER_COUNTER
 };
@@ -197,7 +199,7 @@ static int counter_get(struct inventory *inv, const char *name, uint64_t *value,
 		       struct larder_error *err)
 {
 	auto_stmt st = inv_stmt(inv, INV_COUNTER_GET);
-	struct inv_row row = { .st = st };
+	struct inv_row row = {.st = st};
 	int rc;
 
 	*value = 0;

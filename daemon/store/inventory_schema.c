@@ -11,15 +11,15 @@
 
 #define APPLICATION_ID 1280459851 /* "LRDK": so that we know it from others' databases */
 #define TEXT_(x)       #x
-#define TEXT(x)        TEXT_(x)
+#define TEXT(x)	       TEXT_(x)
 
 static const struct migration {
 	int version;
 	const char *sql, *stamp;
 } migrations[] = {
-#define INVENTORY_MIGRATION(version, sql) \
-	{ version, sql, \
-	  "PRAGMA user_version = " #version "; PRAGMA application_id = " TEXT(APPLICATION_ID) },
+#define INVENTORY_MIGRATION(version, sql)                                                          \
+	{version, sql,                                                                             \
+	 "PRAGMA user_version = " #version "; PRAGMA application_id = " TEXT(APPLICATION_ID)},
 #include "store/inventory_schema.def"
 #undef INVENTORY_MIGRATION
 };
@@ -62,13 +62,16 @@ static int check_ours(sqlite3 *db, const char *path, int64_t *version, struct la
 	if (rc)
 		return rc;
 	if (tables && id != APPLICATION_ID)
-		return larder_error_set(err, EINVAL, "%s is a database, but no inventory of "
-						     "larder: move it away", path);
+		return larder_error_set(err, EINVAL,
+					"%s is a database, but no inventory of "
+					"larder: move it away",
+					path);
 	if (*version > newest)
 		return larder_error_set(err, ENOTSUP,
 					"%s was made by a newer larderd (schema %lld, this one "
 					"knows %d): install that one again, or move the file away; "
-					"the trees are found again", path, (long long)*version, newest);
+					"the trees are found again",
+					path, (long long)*version, newest);
 	return 0;
 }
 
@@ -85,8 +88,10 @@ static int migrate_once(sqlite3 *db, const struct migration *m, struct larder_er
 	if (!rc)
 		rc = ask(db, "SELECT count(*) FROM pragma_foreign_key_check", &broken, err);
 	if (!rc && broken)
-		rc = larder_error_set(err, EUCLEAN, "inventory: %lld rows refer to nothing after "
-				      "the migration to schema %d", (long long)broken, m->version);
+		rc = larder_error_set(err, EUCLEAN,
+				      "inventory: %lld rows refer to nothing after "
+				      "the migration to schema %d",
+				      (long long)broken, m->version);
 	if (!rc)
 		rc = inv_exec(db, "COMMIT", err);
 	if (rc)

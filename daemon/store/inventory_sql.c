@@ -11,7 +11,7 @@
 static const struct {
 	const char *name, *sql;
 } sqls[] = {
-#define INVENTORY_SQL(name, sql) [INV_##name] = { #name, sql },
+#define INVENTORY_SQL(name, sql) [INV_##name] = {#name, sql},
 #include "store/inventory_sql.def"
 #undef INVENTORY_SQL
 };
@@ -105,8 +105,9 @@ int inv_step(struct inventory *inv, sqlite3_stmt *st, struct larder_error *err)
 {
 	/* Some errors make SQLite roll back by itself; what follows may not slip in alone. */
 	if (inv->in_tx && sqlite3_get_autocommit(inv->db))
-		return larder_error_set(err, EIO, "inventory: the transaction was rolled back by "
-						  "an earlier error");
+		return larder_error_set(err, EIO,
+					"inventory: the transaction was rolled back by "
+					"an earlier error");
 	switch (sqlite3_step(st)) {
 	case SQLITE_ROW: return 1;
 	case SQLITE_DONE: return 0;
@@ -119,8 +120,7 @@ int inv_run(struct inventory *inv, sqlite3_stmt *st, struct larder_error *err)
 	int rc = inv_step(inv, st, err);
 
 	if (rc > 0)
-		return larder_error_set(err, EIO, "inventory: rows from %s",
-					stmt_name(inv, st));
+		return larder_error_set(err, EIO, "inventory: rows from %s", stmt_name(inv, st));
 	return rc;
 }
 

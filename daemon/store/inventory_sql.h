@@ -22,9 +22,9 @@ struct inv_sync;
 struct inventory {
 	sqlite3 *db;
 	sqlite3_stmt *stmts[INV_SQLS];
-	bool in_tx;           /* ours; SQLite may have rolled back by itself meanwhile */
+	bool in_tx;	      /* ours; SQLite may have rolled back by itself meanwhile */
 	unsigned int walking; /* callbacks that are running: they may not write */
-	uint64_t seq;         /* the last that was given out */
+	uint64_t seq;	      /* the last that was given out */
 	uint64_t seq_limit;   /* up to here the database knows */
 	int dir_fd, lock_fd;
 	char *dir, *path; /* STATE, STATE/inventory.db */

@@ -1,7 +1,7 @@
 /*
- * What makes commits durable, off the control thread: one thread that syncs the write-ahead log (and
- * has it checkpointed by inventory_checkpoint.c). Must not: call back by itself (inventory_dispatch does), give up a failure.
- * Called by inventory.c (start, stop) and the control thread (barrier, dispatch).
+ * What makes commits durable, off the control thread: one thread that syncs the write-ahead log,
+ * and has inventory_checkpoint.c copy it. Must not: call back by itself (inventory_dispatch does);
+ * forget a failure. Called by inventory.c (start, stop) and the control thread (barrier, dispatch).
  *
  * Why a sync of inventory.db-wal makes every earlier commit durable:
  *  - A commit has written its frames into the log (write(2)) before a barrier can be asked for, and

@@ -21,15 +21,15 @@ struct inv_sync {
 	pthread_mutex_t lock;
 	pthread_cond_t wake, rested;
 	int wal_fd, event_fd;
-	sqlite3 *db;       /* the thread's own */
+	sqlite3 *db;	    /* the thread's own */
 	sqlite3_stmt *mark; /* its small commit */
 	/* under lock */
 	uint64_t asked; /* the last ticket */
-	uint64_t done;  /* tickets up to this are answered */
-	uint64_t good;  /* and up to this well */
-	int stuck;      /* -errno of the first failure; for ever */
-	int log_pages;  /* frames in the log after the last commit */
-	int due_pages;  /* checkpoint above this */
+	uint64_t done;	/* tickets up to this are answered */
+	uint64_t good;	/* and up to this well */
+	int stuck;	/* -errno of the first failure; for ever */
+	int log_pages;	/* frames in the log after the last commit */
+	int due_pages;	/* checkpoint above this */
 	bool insisting; /* the control thread's commits wait */
 	uint64_t commits;
 	bool stop;

@@ -58,7 +58,7 @@ static void read_state(struct inv_row *row, struct inv_tree *t)
 /* id and INVENTORY_TREE_COLUMNS. Only what a row has is written: the struct is 7 KB of room. */
 static int tree_read(sqlite3_stmt *st, struct inv_tree *t, struct larder_error *err)
 {
-	struct inv_row row = { .st = st };
+	struct inv_row row = {.st = st};
 
 	t->id = inv_read_u64(&row);
 	inv_read_text(&row, t->tier, sizeof(t->tier));
@@ -92,9 +92,10 @@ static int tree_read(sqlite3_stmt *st, struct inv_tree *t, struct larder_error *
 static int check_sums(uint64_t shards, uint64_t bytes, struct larder_error *err)
 {
 	if (shards > INT64_MAX || bytes > INT64_MAX)
-		return larder_error_set(err, ERANGE, "a tree of %llu shards and %llu bytes is more "
-					"than the inventory can count", (unsigned long long)shards,
-					(unsigned long long)bytes);
+		return larder_error_set(err, ERANGE,
+					"a tree of %llu shards and %llu bytes is more "
+					"than the inventory can count",
+					(unsigned long long)shards, (unsigned long long)bytes);
 	return 0;
 }
 
@@ -103,7 +104,7 @@ static int history_take(struct inventory *inv, struct inv_tree *t, struct larder
 {
 	auto_stmt get = inv_stmt(inv, INV_HISTORY_GET);
 	auto_stmt drop = inv_stmt(inv, INV_HISTORY_DROP);
-	struct inv_row row = { .st = get };
+	struct inv_row row = {.st = get};
 	int rc;
 
 	inv_bind_text(get, 1, t->domain);
@@ -231,8 +232,8 @@ static int state_now(struct inventory *inv, uint64_t id, enum larder_tree_state 
 		     struct larder_error *err)
 {
 	auto_stmt st = inv_stmt(inv, INV_TREE_STATE_GET);
-	struct inv_tree tree = { .id = id };
-	struct inv_row row = { .st = st };
+	struct inv_tree tree = {.id = id};
+	struct inv_row row = {.st = st};
 	int rc;
 
 	inv_bind_u64(st, 1, id);
@@ -308,7 +309,7 @@ static int use_now(struct inventory *inv, uint64_t id, int64_t now_s, int64_t ha
 		   double *uses, struct larder_error *err)
 {
 	auto_stmt st = inv_stmt(inv, INV_TREE_USE_GET);
-	struct inv_row row = { .st = st };
+	struct inv_row row = {.st = st};
 	int64_t last_s, since_s;
 	int rc;
 
@@ -375,7 +376,7 @@ int inventory_tree_delete(struct inventory *inv, uint64_t id, struct larder_erro
 int inventory_tree_count(struct inventory *inv, uint64_t *n, struct larder_error *err)
 {
 	auto_stmt st = inv_stmt(inv, INV_TREE_COUNT);
-	struct inv_row row = { .st = st };
+	struct inv_row row = {.st = st};
 	int rc = inv_step(inv, st, err);
 
 	if (rc == 1)

@@ -12,8 +12,8 @@
 
 #include "core/evict.h"
 
-#define NOW   INT64_C(1700000000)
-#define MAX   64
+#define NOW	 INT64_C(1700000000)
+#define MAX	 64
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 struct chosen {
@@ -24,9 +24,13 @@ struct chosen {
 static struct chosen choose_for(enum evict_policy policy, const struct evict_candidate *c, size_t n,
 				uint64_t bytes, uint64_t inodes)
 {
-	struct evict_params params = { .policy = policy, .need_bytes = bytes, .need_inodes = inodes,
-				       .now_s = NOW, .grace_s = 600, .inflation = 0 };
-	struct chosen out = { 0 };
+	struct evict_params params = {.policy = policy,
+				      .need_bytes = bytes,
+				      .need_inodes = inodes,
+				      .now_s = NOW,
+				      .grace_s = 600,
+				      .inflation = 0};
+	struct chosen out = {0};
 
 	assert_true(n <= MAX);
 	evict_choose(&params, c, n, out.victims, &out.plan);
@@ -45,17 +49,17 @@ static void expect_order(const struct chosen *got, const uint64_t *ids, size_t n
 	for (size_t i = 0; i < n; i++)
 		assert_int_equal(got->victims[i].id, ids[i]);
 }
-#define expect(got, ...)                                                        \
-	expect_order(&(got), (const uint64_t[]){ __VA_ARGS__ },                  \
-		     COUNT(((const uint64_t[]){ __VA_ARGS__ })))
+#define expect(got, ...)                                                                           \
+	expect_order(&(got), (const uint64_t[]){__VA_ARGS__},                                      \
+		     COUNT(((const uint64_t[]){__VA_ARGS__})))
 
 /* An old, idle tree of 100 bytes in 10 shards, but for what a test says otherwise. */
 #pragma GCC diagnostic ignored "-Woverride-init"
-#define TREE(n, ...)                                                                   \
-	{                                                                              \
-		.id = (n), .bytes = 100, .inodes = 10, .present_shards = 10, .uses = 1, \
-		.hits = 1, .stage_ms = 1000, .last_seq = (n), .admitted_seq = (n),      \
-		.admitted_s = 1000, .last_lease_end_s = 2000, __VA_ARGS__               \
+#define TREE(n, ...)                                                                               \
+	{                                                                                          \
+		.id = (n), .bytes = 100, .inodes = 10, .present_shards = 10, .uses = 1, .hits = 1, \
+		.stage_ms = 1000, .last_seq = (n), .admitted_seq = (n), .admitted_s = 1000,        \
+		.last_lease_end_s = 2000, __VA_ARGS__                                              \
 	}
 
 static void what_is_held_stays_and_is_counted(void **unused)
@@ -92,7 +96,7 @@ static void classes_go_before_the_policy(void **unused)
 		TREE(4, .superseded = true, .uses = 10, .hits = 10),
 		TREE(5, .failed = true, .uses = 11, .hits = 11, .admitted_s = NOW),
 	};
-	static const char *const why[] = { "failed", "superseded", "once", "score", "grace" };
+	static const char *const why[] = {"failed", "superseded", "once", "score", "grace"};
 	struct chosen got;
 
 	(void)unused;
@@ -131,8 +135,8 @@ static void grace_counts_from_admission_and_from_the_last_lease(void **unused)
 
 static void a_grace_of_nothing_spares_nobody(void **unused)
 {
-	const struct evict_candidate c[] = { TREE(1, .admitted_s = NOW) };
-	struct evict_params params = { .policy = EVICT_LRU, .need_bytes = 100, .now_s = NOW };
+	const struct evict_candidate c[] = {TREE(1, .admitted_s = NOW)};
+	struct evict_params params = {.policy = EVICT_LRU, .need_bytes = 100, .now_s = NOW};
 	struct evict_victim v[1];
 	struct evict_plan plan;
 
@@ -144,7 +148,9 @@ static void a_grace_of_nothing_spares_nobody(void **unused)
 static void lru_takes_the_longest_unused(void **unused)
 {
 	const struct evict_candidate c[] = {
-		TREE(1, .last_seq = 30), TREE(2, .last_seq = 10), TREE(3, .last_seq = 20),
+		TREE(1, .last_seq = 30),
+		TREE(2, .last_seq = 10),
+		TREE(3, .last_seq = 20),
 	};
 	struct chosen got = choose(EVICT_LRU, c, COUNT(c), 200);
 
@@ -155,11 +161,11 @@ static void lru_takes_the_longest_unused(void **unused)
 static void gdsf_takes_the_cheapest_to_bring_back(void **unused)
 {
 	const struct evict_candidate c[] = {
-		TREE(1, .stage_ms = 9000),            /* 90 ms a byte and use */
-		TREE(2, .stage_ms = 1000),            /* 10 */
-		TREE(3, .stage_ms = 1000, .uses = 5), /* 50 */
+		TREE(1, .stage_ms = 9000),			     /* 90 ms a byte and use */
+		TREE(2, .stage_ms = 1000),			     /* 10 */
+		TREE(3, .stage_ms = 1000, .uses = 5),		     /* 50 */
 		TREE(4, .stage_ms = 1000, .bytes = 20, .uses = 1.5), /* 75 */
-		TREE(5, .stage_ms = 1000, .base = 0), /* as 2: the id decides */
+		TREE(5, .stage_ms = 1000, .base = 0),		     /* as 2: the id decides */
 	};
 	struct chosen got = choose(EVICT_GDSF, c, COUNT(c), 420);
 
@@ -173,10 +179,10 @@ static void gdsf_ages_what_was_used_before_the_inflation(void **unused)
 	/* 1 was worth more when it was used, when L was 0; 2 came with an L of 1. */
 	const struct evict_candidate c[] = {
 		TREE(1, .uses = 20, .base = 0), /* 0.2 */
-		TREE(2, .uses = 1, .base = 1),  /* 1.01 */
+		TREE(2, .uses = 1, .base = 1),	/* 1.01 */
 	};
-	struct evict_params params = { .policy = EVICT_GDSF, .need_bytes = 100, .now_s = NOW,
-				       .inflation = 1 };
+	struct evict_params params = {
+		.policy = EVICT_GDSF, .need_bytes = 100, .now_s = NOW, .inflation = 1};
 	struct evict_victim v[2];
 	struct evict_plan plan;
 
@@ -192,8 +198,10 @@ static void gdsf_ages_what_was_used_before_the_inflation(void **unused)
 static void only_the_score_inflates(void **unused)
 {
 	const struct evict_candidate c[] = {
-		TREE(1, .failed = true, .uses = 1e9), TREE(2, .once = true, .uses = 1e9),
-		TREE(3, .superseded = true, .uses = 1e9), TREE(4, .uses = 1),
+		TREE(1, .failed = true, .uses = 1e9),
+		TREE(2, .once = true, .uses = 1e9),
+		TREE(3, .superseded = true, .uses = 1e9),
+		TREE(4, .uses = 1),
 	};
 
 	(void)unused;
@@ -238,9 +246,12 @@ static void s3fifo_lets_what_came_once_go_first(void **unused)
 {
 	/* Small holds 3 of 6 hundred: it gives until a tenth is left, in order of admission. */
 	const struct evict_candidate c[] = {
-		TREE(1, .admitted_seq = 50, .last_seq = 90), TREE(2, .admitted_seq = 40),
-		TREE(3, .admitted_seq = 60), TREE(4, .hits = 3, .last_seq = 5),
-		TREE(5, .hits = 2, .last_seq = 80), TREE(6, .hits = 2, .last_seq = 70),
+		TREE(1, .admitted_seq = 50, .last_seq = 90),
+		TREE(2, .admitted_seq = 40),
+		TREE(3, .admitted_seq = 60),
+		TREE(4, .hits = 3, .last_seq = 5),
+		TREE(5, .hits = 2, .last_seq = 80),
+		TREE(6, .hits = 2, .last_seq = 70),
 	};
 	struct chosen got = choose(EVICT_S3FIFO, c, COUNT(c), 600);
 
@@ -251,17 +262,20 @@ static void s3fifo_lets_what_came_once_go_first(void **unused)
 static void s3fifo_spares_a_small_queue_of_a_tenth(void **unused)
 {
 	const struct evict_candidate c[] = {
-		TREE(1, .bytes = 10), TREE(2, .bytes = 10), /* 20 of 220: no more than a tenth */
-		TREE(3, .hits = 5), TREE(4, .hits = 2, .uses = 1.2),
+		TREE(1, .bytes = 10),
+		TREE(2, .bytes = 10), /* 20 of 220: no more than a tenth */
+		TREE(3, .hits = 5),
+		TREE(4, .hits = 2, .uses = 1.2),
 	};
 	struct chosen got = choose(EVICT_S3FIFO, c, COUNT(c), 220);
 
 	(void)unused;
 	/* With 4 gone it is 20 of 120, with 1 gone 10 of 110, with 3 gone main is empty. */
 	expect(got, 4, 1, 3, 2);
-	got = choose(EVICT_S3FIFO, (const struct evict_candidate[]){
-			TREE(1, .bytes = 20), TREE(2, .bytes = 10), TREE(3, .hits = 5),
-			TREE(4, .hits = 2) }, 4, 230);
+	got = choose(EVICT_S3FIFO,
+		     (const struct evict_candidate[]){TREE(1, .bytes = 20), TREE(2, .bytes = 10),
+						      TREE(3, .hits = 5), TREE(4, .hits = 2)},
+		     4, 230);
 	expect(got, 1, 4, 3, 2);
 }
 
@@ -280,7 +294,8 @@ static void s3fifo_knows_ghosts_by_their_history(void **unused)
 static void s3fifo_counts_to_three(void **unused)
 {
 	const struct evict_candidate c[] = {
-		TREE(1, .hits = 3, .last_seq = 9), TREE(2, .hits = 300, .last_seq = 8),
+		TREE(1, .hits = 3, .last_seq = 9),
+		TREE(2, .hits = 300, .last_seq = 8),
 	};
 	struct chosen got = choose(EVICT_S3FIFO, c, COUNT(c), 200);
 
@@ -290,7 +305,7 @@ static void s3fifo_counts_to_three(void **unused)
 
 static void no_more_go_than_are_needed(void **unused)
 {
-	const struct evict_candidate c[] = { TREE(1), TREE(2), TREE(3) };
+	const struct evict_candidate c[] = {TREE(1), TREE(2), TREE(3)};
 	struct chosen got = choose(EVICT_LRU, c, COUNT(c), 0);
 
 	(void)unused;
@@ -310,20 +325,20 @@ static const struct {
 	bool whole;
 	uint64_t bytes, inodes;
 } trims[] = {
-	{ "half is needed: half goes", TREE(1), 50, 0, false, 50, 5 },
-	{ "one byte", TREE(1), 1, 0, false, 1, 0 },
-	{ "a tenth stays", TREE(1), 90, 0, false, 90, 9 },
-	{ "less than a tenth would stay", TREE(1), 91, 0, true, 100, 10 },
-	{ "all of it", TREE(1), 100, 0, true, 100, 10 },
-	{ "a single shard", TREE(1, .present_shards = 1), 50, 0, true, 100, 10 },
-	{ "no shard known", TREE(1, .present_shards = 0), 50, 0, true, 100, 10 },
-	{ "failed: nobody wants what stays", TREE(1, .failed = true), 50, 0, true, 100, 10 },
-	{ "once: neither", TREE(1, .once = true), 50, 0, true, 100, 10 },
-	{ "superseded may be wanted still", TREE(1, .superseded = true), 50, 0, false, 50, 5 },
-	{ "inodes cannot be promised", TREE(1), 50, 1, true, 100, 10 },
-	{ "only inodes", TREE(1), 0, 1, true, 100, 10 },
-	{ "large numbers", TREE(1, .bytes = UINT64_MAX, .inodes = UINT64_MAX),
-	  UINT64_MAX / 2 + 1, 0, false, UINT64_MAX / 2 + 1, UINT64_MAX / 2 + 1 },
+	{"half is needed: half goes", TREE(1), 50, 0, false, 50, 5},
+	{"one byte", TREE(1), 1, 0, false, 1, 0},
+	{"a tenth stays", TREE(1), 90, 0, false, 90, 9},
+	{"less than a tenth would stay", TREE(1), 91, 0, true, 100, 10},
+	{"all of it", TREE(1), 100, 0, true, 100, 10},
+	{"a single shard", TREE(1, .present_shards = 1), 50, 0, true, 100, 10},
+	{"no shard known", TREE(1, .present_shards = 0), 50, 0, true, 100, 10},
+	{"failed: nobody wants what stays", TREE(1, .failed = true), 50, 0, true, 100, 10},
+	{"once: neither", TREE(1, .once = true), 50, 0, true, 100, 10},
+	{"superseded may be wanted still", TREE(1, .superseded = true), 50, 0, false, 50, 5},
+	{"inodes cannot be promised", TREE(1), 50, 1, true, 100, 10},
+	{"only inodes", TREE(1), 0, 1, true, 100, 10},
+	{"large numbers", TREE(1, .bytes = UINT64_MAX, .inodes = UINT64_MAX), UINT64_MAX / 2 + 1, 0,
+	 false, UINT64_MAX / 2 + 1, UINT64_MAX / 2 + 1},
 };
 
 static void the_last_one_is_trimmed(void **unused)
@@ -345,7 +360,7 @@ static void the_last_one_is_trimmed(void **unused)
 
 static void only_the_last_one_is_trimmed(void **unused)
 {
-	const struct evict_candidate c[] = { TREE(1), TREE(2), TREE(3) };
+	const struct evict_candidate c[] = {TREE(1), TREE(2), TREE(3)};
 	struct chosen got = choose(EVICT_LRU, c, COUNT(c), 130);
 
 	(void)unused;
@@ -359,8 +374,8 @@ static void only_the_last_one_is_trimmed(void **unused)
 static void what_gives_nothing_waits_until_all_must_go(void **unused)
 {
 	/* 1 shares every shard with another tree: unlinking it alone frees nothing. */
-	const struct evict_candidate c[] = { TREE(1, .bytes = 0, .inodes = 0), TREE(2),
-					     TREE(3, .bytes = 0, .inodes = 50) };
+	const struct evict_candidate c[] = {TREE(1, .bytes = 0, .inodes = 0), TREE(2),
+					    TREE(3, .bytes = 0, .inodes = 50)};
 	struct chosen got = choose(EVICT_LRU, c, COUNT(c), 100);
 
 	(void)unused;
@@ -425,7 +440,7 @@ static struct evict_candidate random_candidate(uint64_t id)
 
 static int class_rank(const char *why)
 {
-	static const char *const words[] = { "failed", "superseded", "once", "score", "grace" };
+	static const char *const words[] = {"failed", "superseded", "once", "score", "grace"};
 
 	for (int i = 0; i < (int)COUNT(words); i++)
 		if (strcmp(words[i], why) == 0)
@@ -438,7 +453,7 @@ static void check_victims(const struct evict_params *params, const struct evict_
 			  size_t n, const struct chosen *got)
 {
 	uint64_t bytes = 0, inodes = 0, free_bytes = 0, free_inodes = 0;
-	bool seen[MAX] = { false };
+	bool seen[MAX] = {false};
 
 	for (size_t i = 0; i < n; i++) {
 		free_bytes += c[i].hold == EVICT_FREE ? c[i].bytes : 0;
@@ -545,8 +560,8 @@ static size_t cache_find(const struct cache *cache, uint64_t id)
 
 static void cache_evict_one(struct cache *cache, enum evict_policy policy)
 {
-	struct evict_params params = { .policy = policy, .need_bytes = 100, .now_s = NOW,
-				       .inflation = cache->inflation };
+	struct evict_params params = {
+		.policy = policy, .need_bytes = 100, .now_s = NOW, .inflation = cache->inflation};
 	struct evict_victim victims[12];
 	struct evict_plan plan;
 	struct evict_candidate *out;
@@ -570,8 +585,8 @@ static bool cache_use(struct cache *cache, enum evict_policy policy, uint64_t id
 		if (cache->n == COUNT(cache->c))
 			cache_evict_one(cache, policy);
 		at = cache->n++;
-		cache->c[at] = (struct evict_candidate)TREE(id, .hits = 0,
-							    .admitted_seq = ++cache->seq);
+		cache->c[at] =
+			(struct evict_candidate)TREE(id, .hits = 0, .admitted_seq = ++cache->seq);
 		cache->c[at].uses = id <= 8 ? cache->history[id] : 0;
 	}
 	cache->c[at].last_seq = ++cache->seq;
@@ -584,7 +599,7 @@ static bool cache_use(struct cache *cache, enum evict_policy policy, uint64_t id
 /* Eight trees in turn, and between any two of them one that never comes again: LRU's weakness. */
 static uint64_t hits_of(enum evict_policy policy)
 {
-	struct cache cache = { .n = 0 };
+	struct cache cache = {.n = 0};
 	uint64_t hits = 0;
 
 	for (uint64_t round = 0; round < 2000; round++) {
@@ -596,7 +611,8 @@ static uint64_t hits_of(enum evict_policy policy)
 
 static void a_scan_does_not_drive_out_what_is_used_again(void **unused)
 {
-	uint64_t gdsf = hits_of(EVICT_GDSF), s3fifo = hits_of(EVICT_S3FIFO), lru = hits_of(EVICT_LRU);
+	uint64_t gdsf = hits_of(EVICT_GDSF), s3fifo = hits_of(EVICT_S3FIFO),
+		 lru = hits_of(EVICT_LRU);
 
 	(void)unused;
 	print_message("  hits of 2000: gdsf %u, s3fifo %u, lru %u\n", (unsigned int)gdsf,

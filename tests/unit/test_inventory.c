@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,11 +28,11 @@ struct world {
 	struct larder_error err;
 };
 
-#define ok(call)                                                       \
-	do {                                                           \
-		int rc_ = (call);                                      \
-		if (rc_)                                               \
-			fail_msg("%s: %d %s", #call, rc_, w->err.text); \
+#define ok(call)                                                                                   \
+	do {                                                                                       \
+		int rc_ = (call);                                                                  \
+		if (rc_)                                                                           \
+			fail_msg("%s: %d %s", #call, rc_, w->err.text);                            \
 	} while (0)
 
 static int setup(void **state)
@@ -62,9 +63,12 @@ static void reopen(struct world *w)
 
 static struct inv_tree a_tree(const char *name, const char *version, unsigned int digest)
 {
-	struct inv_tree t = { .state = LARDER_TREE_STAGING, .owner = INV_OWNER_SITE,
-			      .publisher = 1000, .shards = 40000, .bytes = 1 << 30,
-			      .admitted_s = NOW };
+	struct inv_tree t = {.state = LARDER_TREE_STAGING,
+			     .owner = INV_OWNER_SITE,
+			     .publisher = 1000,
+			     .shards = 40000,
+			     .bytes = 1 << 30,
+			     .admitted_s = NOW};
 
 	strcpy(t.tier, "nvme");
 	strcpy(t.domain, "site");
@@ -94,8 +98,13 @@ static struct inv_tree get(struct world *w, uint64_t id)
 
 static void put_lease(struct world *w, uint64_t tree, uint32_t job, uint32_t run)
 {
-	struct inv_lease lease = { .tree = tree, .job_id = job, .run = run, .uid = 1000,
-				   .since_s = NOW, .subset = "train/*", .boot_id = "boot" };
+	struct inv_lease lease = {.tree = tree,
+				  .job_id = job,
+				  .run = run,
+				  .uid = 1000,
+				  .since_s = NOW,
+				  .subset = "train/*",
+				  .boot_id = "boot"};
 
 	ok(inventory_lease_put(w->inv, &lease, &w->err));
 }
@@ -206,7 +215,8 @@ static void a_tree_that_is_not_there_is_enoent(void **state)
 	assert_int_equal(inventory_tree_get(w->inv, UINT64_MAX, &t, &w->err), -ENOENT);
 	assert_int_equal(inventory_tree_find(w->inv, "site", "a", "v", "", &t, &w->err), -ENOENT);
 	assert_int_equal(inventory_tree_base(w->inv, "nvme", "site", "a", 0, &t, &w->err), -ENOENT);
-	assert_int_equal(inventory_tree_state(w->inv, 5, LARDER_TREE_READY, NULL, &w->err), -ENOENT);
+	assert_int_equal(inventory_tree_state(w->inv, 5, LARDER_TREE_READY, NULL, &w->err),
+			 -ENOENT);
 	assert_int_equal(inventory_tree_present(w->inv, 5, 1, 1, &w->err), -ENOENT);
 	assert_int_equal(inventory_tree_staged(w->inv, 5, 1, &w->err), -ENOENT);
 	assert_int_equal(inventory_tree_use(w->inv, 5, NOW, 60, 0, &w->err), -ENOENT);
@@ -246,7 +256,8 @@ static void find_prefers_the_digest_then_the_last_used(void **state)
 static void a_base_is_ready_in_the_same_tier_and_domain(void **state)
 {
 	struct world *w = *state;
-	uint64_t a = insert(w, "a", "v1", 1), b = insert(w, "a", "v2", 2), c = insert(w, "a", "v3", 3);
+	uint64_t a = insert(w, "a", "v1", 1), b = insert(w, "a", "v2", 2),
+		 c = insert(w, "a", "v3", 3);
 	struct inv_tree t;
 
 	assert_int_equal(inventory_tree_base(w->inv, "nvme", "site", "a", c, &t, &w->err), -ENOENT);
@@ -256,7 +267,8 @@ static void a_base_is_ready_in_the_same_tier_and_domain(void **state)
 	assert_int_equal(t.id, b);
 	ok(inventory_tree_base(w->inv, "nvme", "site", "a", b, &t, &w->err));
 	assert_int_equal(t.id, a);
-	assert_int_equal(inventory_tree_base(w->inv, "other", "site", "a", 0, &t, &w->err), -ENOENT);
+	assert_int_equal(inventory_tree_base(w->inv, "other", "site", "a", 0, &t, &w->err),
+			 -ENOENT);
 	assert_int_equal(inventory_tree_base(w->inv, "nvme", "u", "a", 0, &t, &w->err), -ENOENT);
 	assert_int_equal(inventory_tree_base(w->inv, "nvme", "site", "b", 0, &t, &w->err), -ENOENT);
 }
@@ -279,7 +291,7 @@ static int note_tree(const struct inv_tree *tree, void *arg)
 static void a_walk_is_ordered_and_can_be_stopped(void **state)
 {
 	struct world *w = *state;
-	struct walk all = { .n = 0 }, one = { .n = 0 }, stopped = { .stop_at = 2 };
+	struct walk all = {.n = 0}, one = {.n = 0}, stopped = {.stop_at = 2};
 
 	insert(w, "b", "v1", 1);
 	insert(w, "a", "v2", 2);
@@ -310,7 +322,7 @@ static int ask_within(const struct inv_tree *tree, void *arg)
 static void a_callback_may_ask(void **state)
 {
 	struct world *w = *state;
-	struct walk walk = { .w = w };
+	struct walk walk = {.w = w};
 
 	put_lease(w, insert(w, "a", "v1", 1), 7, 0);
 	put_lease(w, insert(w, "b", "v1", 2), 7, 0);
@@ -335,9 +347,10 @@ static void a_callback_that_writes_is_a_bug(void **state)
 	child = fork();
 	assert_true(child >= 0);
 	if (child == 0) {
-		struct walk walk = { .w = w };
+		struct walk walk = {.w = w};
 
-		(void)freopen("/dev/null", "w", stderr);
+		dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
+		prctl(PR_SET_DUMPABLE, 0); /* no core of a wanted abort */
 		signal(SIGABRT, SIG_DFL);
 		inventory_tree_each(w->inv, NULL, write_within, &walk, NULL);
 		_exit(0);
@@ -368,7 +381,7 @@ static void only_edges_of_the_table_are_walked(void **state)
 static void ready_means_all_of_it(void **state)
 {
 	struct world *w = *state;
-	uint64_t id = insert(w, "a", "v1", 1), indices[] = { 5, 39999 };
+	uint64_t id = insert(w, "a", "v1", 1), indices[] = {5, 39999};
 	uint8_t bits[5000];
 	struct inv_tree t;
 
@@ -391,7 +404,7 @@ static void ready_means_all_of_it(void **state)
 static void bits_are_where_they_were_put(void **state)
 {
 	struct world *w = *state;
-	uint64_t indices[] = { 39999, 0, 16383, 16384, 32768, 7, 8, 7 }, wrong = 40000;
+	uint64_t indices[] = {39999, 0, 16383, 16384, 32768, 7, 8, 7}, wrong = 40000;
 	uint64_t id = insert(w, "a", "v1", 1), n = 0;
 	uint8_t bits[5000];
 
@@ -415,7 +428,7 @@ static void a_bitmap_is_stored_as_a_whole(void **state)
 {
 	struct world *w = *state;
 	uint64_t id = insert(w, "a", "v1", 1), old = 20000;
-	uint8_t bits[5000] = { 0 }, got[5000];
+	uint8_t bits[5000] = {0}, got[5000];
 
 	ok(inventory_bitmap_set(w->inv, id, &old, 1, &w->err));
 	bits[0] = 0x81;
@@ -430,7 +443,7 @@ static void bits_behind_the_last_shard_are_never_set(void **state)
 {
 	struct world *w = *state;
 	struct inv_tree t = a_tree("a", "v1", 1);
-	uint8_t bits[3] = { 0xff, 0xff, 0xff };
+	uint8_t bits[3] = {0xff, 0xff, 0xff};
 
 	t.shards = 19;
 	ok(inventory_tree_insert(w->inv, &t, &w->err));
@@ -446,7 +459,7 @@ static void a_tree_of_nothing_has_no_bits(void **state)
 {
 	struct world *w = *state;
 	struct inv_tree t = a_tree("a", "v1", 1);
-	uint8_t bits[1] = { 0x5a };
+	uint8_t bits[1] = {0x5a};
 
 	t.shards = t.bytes = 0;
 	ok(inventory_tree_insert(w->inv, &t, &w->err));
@@ -586,7 +599,7 @@ static void a_lease_is_put_once(void **state)
 {
 	struct world *w = *state;
 	uint64_t id = insert(w, "a", "v1", 1);
-	struct inv_lease lease = { .tree = 999, .job_id = 1, .boot_id = "boot" };
+	struct inv_lease lease = {.tree = 999, .job_id = 1, .boot_id = "boot"};
 
 	put_lease(w, id, 42, 0);
 	put_lease(w, id, 42, 0);
@@ -635,7 +648,7 @@ static int note_lease(const struct inv_lease *lease, void *arg)
 
 static void expect_leases(struct world *w, uint64_t tree, uint32_t job, const char *seen)
 {
-	struct walk walk = { .n = 0 };
+	struct walk walk = {.n = 0};
 
 	ok(inventory_lease_each(w->inv, tree, job, note_lease, &walk, &w->err));
 	assert_string_equal(walk.seen, seen);
@@ -645,7 +658,7 @@ static void leases_are_listed_by_tree_and_by_job(void **state)
 {
 	struct world *w = *state;
 	uint64_t a = insert(w, "a", "v1", 1), b = insert(w, "b", "v1", 2);
-	struct walk stopped = { .stop_at = 1 };
+	struct walk stopped = {.stop_at = 1};
 
 	assert_int_equal(a, 1);
 	assert_int_equal(b, 2);
@@ -670,7 +683,7 @@ static void a_lease_outlives_the_daemon(void **state)
 	w->inv = NULL;
 	child = fork();
 	if (child == 0) {
-		struct inv_lease lease = { .tree = id, .job_id = 42, .boot_id = "boot" };
+		struct inv_lease lease = {.tree = id, .job_id = 42, .boot_id = "boot"};
 		struct inventory *inv = NULL;
 
 		_exit(inventory_open(w->dir, true, &inv, NULL) ||
@@ -693,9 +706,15 @@ static int note_job(const struct inv_job *job, void *arg)
 static void a_job_is_kept_by_run(void **state)
 {
 	struct world *w = *state;
-	struct inv_job job = { .job_id = 42, .uid = 1, .gid = 2, .mode = 3, .on_fail = 1,
-			       .outcome = LARDER_OUTCOME_PENDING, .since_s = NOW }, got;
-	struct walk walk = { .n = 0 };
+	struct inv_job job = {.job_id = 42,
+			      .uid = 1,
+			      .gid = 2,
+			      .mode = 3,
+			      .on_fail = 1,
+			      .outcome = LARDER_OUTCOME_PENDING,
+			      .since_s = NOW},
+		       got;
+	struct walk walk = {.n = 0};
 
 	memset(job.specs, 's', sizeof(job.specs) - 1);
 	strcpy(job.boot_id, "boot");
@@ -738,7 +757,7 @@ static int note_pin(const struct inv_pin *pin, void *arg)
 
 static void put_pin(struct world *w, uint64_t tree, uint32_t uid, int64_t until_s)
 {
-	struct inv_pin pin = { .tree = tree, .uid = uid, .until_s = until_s, .reason = "demo" };
+	struct inv_pin pin = {.tree = tree, .uid = uid, .until_s = until_s, .reason = "demo"};
 
 	ok(inventory_pin_put(w->inv, &pin, &w->err));
 }
@@ -747,8 +766,8 @@ static void pins_expire_and_go_with_their_tree(void **state)
 {
 	struct world *w = *state;
 	uint64_t a = insert(w, "a", "v1", 1), b = insert(w, "b", "v1", 2);
-	struct inv_pin pin = { .tree = 99, .uid = 1 };
-	struct walk walk = { .n = 0 }, of_b = { .n = 0 };
+	struct inv_pin pin = {.tree = 99, .uid = 1};
+	struct walk walk = {.n = 0}, of_b = {.n = 0};
 	uint32_t n = 9;
 
 	put_pin(w, a, 1000, NOW + 5);
@@ -789,7 +808,7 @@ static int note_event(const struct inv_event *event, void *arg)
 static void expect_events(struct world *w, uint64_t after, uint32_t limit, const char *what,
 			  const char *seen)
 {
-	struct walk walk = { .n = 0 };
+	struct walk walk = {.n = 0};
 
 	ok(inventory_event_each(w->inv, after, limit, what, note_event, &walk, &w->err));
 	assert_string_equal(walk.seen, seen);
@@ -803,8 +822,9 @@ static void the_log_gives_the_newest_oldest_first(void **state)
 	assert_int_equal(inventory_event_add(w->inv, NOW, "stage.done", "n=%d", 2), 0);
 	assert_int_equal(inventory_event_add(w->inv, NOW, "evict", "n=%d", 3), 0);
 	assert_int_equal(inventory_event_add(w->inv, NOW, "stage%done", "n=%d", 4), 0);
-	expect_events(w, 0, 10, "", "1=stage.begin/n=1 2=stage.done/n=2 3=evict/n=3 "
-				    "4=stage%done/n=4 ");
+	expect_events(w, 0, 10, "",
+		      "1=stage.begin/n=1 2=stage.done/n=2 3=evict/n=3 "
+		      "4=stage%done/n=4 ");
 	expect_events(w, 0, 2, "", "3=evict/n=3 4=stage%done/n=4 ");
 	expect_events(w, 2, 10, "", "3=evict/n=3 4=stage%done/n=4 ");
 	expect_events(w, 0, 10, "stage.", "1=stage.begin/n=1 2=stage.done/n=2 ");
@@ -821,7 +841,7 @@ static void a_long_event_is_cut(void **state)
 {
 	struct world *w = *state;
 	char what[200], text[4000];
-	struct walk walk = { .n = 0 };
+	struct walk walk = {.n = 0};
 
 	memset(what, 'w', sizeof(what));
 	memset(text, 't', sizeof(text));
@@ -849,7 +869,7 @@ static int note_counter(enum inv_counter counter, const char *name, const char *
 
 static struct sums sums(struct world *w)
 {
-	struct sums s = { .n = 0 };
+	struct sums s = {.n = 0};
 
 	ok(inventory_counter_each(w->inv, note_counter, &s, &w->err));
 	assert_int_equal(s.n, INV_COUNTERS);
@@ -933,7 +953,7 @@ static void a_transaction_is_all_or_nothing(void **state)
 static void a_step_that_fails_leaves_the_rest_of_its_transaction(void **state)
 {
 	struct world *w = *state;
-	uint64_t id = insert(w, "a", "v1", 1), bad[] = { 1, 50000 };
+	uint64_t id = insert(w, "a", "v1", 1), bad[] = {1, 50000};
 
 	put_lease(w, id, 42, 0);
 	ok(inventory_tree_use(w->inv, id, NOW, 60, 0, &w->err));
@@ -1002,7 +1022,7 @@ static void an_empty_file_becomes_an_inventory(void **state)
 
 static void only_root_may_read_it(void **state)
 {
-	static const char *const tails[] = { "", "-wal", "-shm" };
+	static const char *const tails[] = {"", "-wal", "-shm"};
 	struct world *w = *state;
 	struct stat st;
 
@@ -1027,7 +1047,7 @@ static void recovery_is_asked_for_until_it_was_done(void **state)
 static void a_newer_schema_is_refused(void **state)
 {
 	struct world *w = *state;
-	const uint8_t version[4] = { 0, 0, 0, 200 };
+	const uint8_t version[4] = {0, 0, 0, 200};
 	struct inventory *inv = NULL;
 
 	close_it(w);
@@ -1041,7 +1061,7 @@ static void a_newer_schema_is_refused(void **state)
 static void somebody_elses_database_is_left_alone(void **state)
 {
 	struct world *w = *state;
-	const uint8_t id[4] = { 1, 2, 3, 4 };
+	const uint8_t id[4] = {1, 2, 3, 4};
 
 	close_it(w);
 	poke(w, 68, id, 4); /* application_id */
@@ -1101,7 +1121,7 @@ static void a_damaged_log_loses_its_tail_only(void **state)
 	close_it(w);
 	child = fork();
 	if (child == 0) {
-		struct world c = { .dir = w->dir };
+		struct world c = {.dir = w->dir};
 
 		if (inventory_open(c.dir, true, &c.inv, NULL))
 			_exit(1);
@@ -1116,7 +1136,7 @@ static void a_damaged_log_loses_its_tail_only(void **state)
 	close(fd);
 	ok(inventory_open(w->dir, true, &w->inv, &w->err));
 	assert_int_equal(get(w, 1).id, 1);
-	assert_int_equal(inventory_tree_get(w->inv, 2, &(struct inv_tree){ 0 }, &w->err), -ENOENT);
+	assert_int_equal(inventory_tree_get(w->inv, 2, &(struct inv_tree){0}, &w->err), -ENOENT);
 }
 
 static void one_state_directory_one_daemon(void **state)

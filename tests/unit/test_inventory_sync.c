@@ -22,9 +22,9 @@
 #include "scratch.h"
 #include "store/inventory.h"
 
-#define NOW        INT64_C(1700000000)
+#define NOW	   INT64_C(1700000000)
 #define IMAGES_MAX 16
-#define BLOCK      4096
+#define BLOCK	   4096
 
 enum file { DB, WAL, FILES };
 
@@ -42,16 +42,16 @@ static struct {
 	bool watching;
 	unsigned int by_control, by_thread; /* syncs */
 	unsigned int of[FILES];
-	bool held;        /* syncs of the log wait */
+	bool held; /* syncs of the log wait */
 	unsigned int waiting;
 	unsigned int fail_at[FILES]; /* the how manieth sync fails, once */
 	int fail_with;
 	bool keep_images;
 	struct image durable[FILES];
 	unsigned int confirmed, n_images;
-} hook = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+} hook = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
-static const char *const file_names[FILES] = { "inventory.db", "inventory.db-wal" };
+static const char *const file_names[FILES] = {"inventory.db", "inventory.db-wal"};
 
 static enum file file_of(int fd)
 {
@@ -69,7 +69,7 @@ static enum file file_of(int fd)
 
 static struct image slurp(const char *path)
 {
-	struct image image = { NULL, 0 };
+	struct image image = {NULL, 0};
 	struct stat st;
 	int fd = open(path, O_RDONLY);
 
@@ -107,7 +107,8 @@ static void cut_power(void)
 		}
 		if (random() % 2 && then->len < now.len)
 			now.len = then->len;
-		snprintf(path, sizeof(path), "%s/cut-%u/%s", hook.dir, hook.n_images, file_names[f]);
+		snprintf(path, sizeof(path), "%s/cut-%u/%s", hook.dir, hook.n_images,
+			 file_names[f]);
 		fd = open(path, O_WRONLY | O_CREAT, 0600);
 		assert_int_equal(write(fd, now.bytes, now.len), now.len);
 		close(fd);
@@ -171,11 +172,11 @@ struct world {
 	struct larder_error err;
 };
 
-#define ok(call)                                                       \
-	do {                                                           \
-		int rc_ = (call);                                      \
-		if (rc_)                                               \
-			fail_msg("%s: %d %s", #call, rc_, w->err.text); \
+#define ok(call)                                                                                   \
+	do {                                                                                       \
+		int rc_ = (call);                                                                  \
+		if (rc_)                                                                           \
+			fail_msg("%s: %d %s", #call, rc_, w->err.text);                            \
 	} while (0)
 
 static void watch(const char *dir)
@@ -189,7 +190,7 @@ static void watch(const char *dir)
 	hook.confirmed = hook.n_images = 0;
 	for (enum file f = DB; f < FILES; f++) {
 		free(hook.durable[f].bytes);
-		hook.durable[f] = (struct image){ NULL, 0 };
+		hook.durable[f] = (struct image){NULL, 0};
 	}
 	snprintf(hook.dir, sizeof(hook.dir), "%s", dir ? dir : "");
 	pthread_mutex_unlock(&hook.lock);
@@ -219,8 +220,12 @@ static int teardown(void **state)
 
 static uint64_t insert(struct world *w, unsigned int n, uint64_t shards)
 {
-	struct inv_tree t = { .state = LARDER_TREE_PARTIAL, .tier = "nvme", .domain = "site",
-			      .name = "a", .version = "v1", .shards = shards };
+	struct inv_tree t = {.state = LARDER_TREE_PARTIAL,
+			     .tier = "nvme",
+			     .domain = "site",
+			     .name = "a",
+			     .version = "v1",
+			     .shards = shards};
 
 	snprintf(t.digest, sizeof(t.digest), "%032x", n);
 	ok(inventory_tree_insert(w->inv, &t, &w->err));
@@ -257,7 +262,7 @@ static void note(int rc, void *arg)
 
 static void dispatch_until(struct world *w, const struct answers *answers, unsigned int n)
 {
-	struct pollfd p = { .fd = inventory_fd(w->inv), .events = POLLIN };
+	struct pollfd p = {.fd = inventory_fd(w->inv), .events = POLLIN};
 
 	while (answers->n < n) {
 		assert_int_equal(poll(&p, 1, 20000), 1);
@@ -268,8 +273,8 @@ static void dispatch_until(struct world *w, const struct answers *answers, unsig
 /* One barrier, waited for. */
 static int barrier(struct world *w)
 {
-	struct answers answers = { 0 };
-	struct question q = { &answers, 0 };
+	struct answers answers = {0};
+	struct question q = {&answers, 0};
 
 	ok(inventory_barrier(w->inv, note, &q));
 	dispatch_until(w, &answers, 1);
@@ -325,8 +330,8 @@ static void set_held(bool held)
 static void a_barrier_syncs_the_log_and_then_calls_back(void **state)
 {
 	struct world *w = *state;
-	struct answers answers = { 0 };
-	struct question q[3] = { { &answers, 1 }, { &answers, 2 }, { &answers, 3 } };
+	struct answers answers = {0};
+	struct question q[3] = {{&answers, 1}, {&answers, 2}, {&answers, 3}};
 
 	insert(w, 1, 8);
 	inventory_dispatch(w->inv); /* nothing was asked */
@@ -345,8 +350,8 @@ static void a_barrier_syncs_the_log_and_then_calls_back(void **state)
 static void those_who_ask_during_a_sync_share_the_next(void **state)
 {
 	struct world *w = *state;
-	struct answers answers = { 0 };
-	struct question q = { &answers, 0 };
+	struct answers answers = {0};
+	struct question q = {&answers, 0};
 
 	set_held(true);
 	ok(inventory_barrier(w->inv, note, &q));
@@ -364,8 +369,8 @@ static void those_who_ask_during_a_sync_share_the_next(void **state)
 static void one_who_asks_during_a_sync_is_not_answered_by_it(void **state)
 {
 	struct world *w = *state;
-	struct answers first = { 0 }, second = { 0 };
-	struct question q1 = { &first, 0 }, q2 = { &second, 0 };
+	struct answers first = {0}, second = {0};
+	struct question q1 = {&first, 0}, q2 = {&second, 0};
 
 	set_held(true);
 	ok(inventory_barrier(w->inv, note, &q1));
@@ -559,7 +564,7 @@ static void ask_again(int rc, void *arg)
 
 static void a_callback_may_ask_again(void **state)
 {
-	struct again again = { .w = *state };
+	struct again again = {.w = *state};
 	struct world *w = again.w;
 
 	again.last.answers = &again.answers;
@@ -571,8 +576,8 @@ static void a_callback_may_ask_again(void **state)
 static void who_was_not_dispatched_is_not_called_after_the_end(void **state)
 {
 	struct world *w = *state;
-	struct answers answers = { 0 };
-	struct question q = { &answers, 0 };
+	struct answers answers = {0};
+	struct question q = {&answers, 0};
 
 	insert(w, 1, 8);
 	ok(inventory_barrier(w->inv, note, &q));

@@ -247,13 +247,22 @@ static void no_numbers_break_the_limits(void **unused)
 	srandom(1);
 	for (int i = 0; i < 200000; i++) {
 		struct quota_tier t = {
-			.capacity_bytes = any(), .floor_bytes = any(), .floor_inodes = any(),
-			.size_bytes = any(), .free_bytes = any(), .inodes = any(),
-			.inodes_free = any(), .tree_bytes = any(), .tree_inodes = any(),
-			.trash_bytes = any(), .trash_inodes = any(), .reserved_bytes = any(),
+			.capacity_bytes = any(),
+			.floor_bytes = any(),
+			.floor_inodes = any(),
+			.size_bytes = any(),
+			.free_bytes = any(),
+			.inodes = any(),
+			.inodes_free = any(),
+			.tree_bytes = any(),
+			.tree_inodes = any(),
+			.trash_bytes = any(),
+			.trash_inodes = any(),
+			.reserved_bytes = any(),
 			.reserved_inodes = any(),
 		};
-		uint64_t need = any(), free = t.free_bytes < t.size_bytes ? t.free_bytes : t.size_bytes;
+		uint64_t need = any(),
+			 free = t.free_bytes < t.size_bytes ? t.free_bytes : t.size_bytes;
 		struct quota_answer a;
 		uint64_t bytes, inodes;
 		bool pressed;
@@ -269,8 +278,7 @@ static void no_numbers_break_the_limits(void **unused)
 		assert_true(a.room.max_bytes <= t.size_bytes);
 		if (a.verdict == QUOTA_FITS && need)
 			assert_true(need <= a.room.bytes);
-		assert_true(a.verdict != QUOTA_NEVER || need > a.room.max_bytes ||
-			    t.inodes != 0);
+		assert_true(a.verdict != QUOTA_NEVER || need > a.room.max_bytes || t.inodes != 0);
 		if (a.verdict == QUOTA_EVICT && a.evict_bytes) {
 			struct quota_tier then = t;
 			struct quota_answer b;

@@ -52,7 +52,7 @@ static void numbers_that_are_none_have_no_edges(void **unused)
 
 static void a_refusal_names_both_states(void **unused)
 {
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 
 	(void)unused;
 	assert_int_equal(state_tree_check(LARDER_TREE_STAGING, LARDER_TREE_READY, &err), 0);
@@ -73,7 +73,7 @@ static void words_and_numbers_agree_with_the_wire(void **unused)
 
 static void other_words_are_refused(void **unused)
 {
-	static const char *const bad[] = { "", "READY", "ready ", "read", "readyy", "?" };
+	static const char *const bad[] = {"", "READY", "ready ", "read", "readyy", "?"};
 
 	(void)unused;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
