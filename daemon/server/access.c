@@ -83,8 +83,9 @@ static struct access_memory *memory_get(struct access_cache *cache, const char *
 	return entry;
 }
 
-static void memory_put(struct access_cache *cache, const char *key, struct larder_manifest_head *head,
-		       int64_t ttl_ms)
+/* Takes the head when there is memory for it; NULL otherwise. */
+static struct access_memory *memory_put(struct access_cache *cache, const char *key,
+					struct larder_manifest_head *head, int64_t ttl_ms)
 {
 	struct access_memory *entry = memory_get(cache, key);
 
@@ -94,12 +95,13 @@ static void memory_put(struct access_cache *cache, const char *key, struct larde
 		memory_forget(cache, cache->memory); /* uthash keeps the order of insertion */
 	entry = calloc(1, sizeof(*entry) + strlen(key) + 1);
 	if (!entry)
-		return; /* it will be asked again */
+		return NULL; /* it will be asked again */
 	strcpy(entry->key, key);
 	entry->head = *head;
 	*head = (struct larder_manifest_head){0};
 	entry->until_ms = now_mono_ms() + ttl_ms;
 	HASH_ADD_STR(cache->memory, key, entry);
+	return entry;
 }
 
 static struct access_cache *cache_of(struct larderd *d)
@@ -116,20 +118,25 @@ static void check_destroy(struct access_check *check)
 	free(check);
 }
 
-/* The version that `latest` stood for is remembered under its own name too: ls and steps ask so. */
-static void remember(struct access_check *check, struct check_result *result)
+/*
+ * Under the exact version and digest, whatever was asked for: ls and steps ask so. Before anybody is
+ * answered, for who is answered may look into the memory. Returns where the head is now.
+ */
+static const struct larder_manifest_head *remember(struct access_check *check, struct check_result *result)
 {
+	struct access_memory *entry = NULL;
 	struct larder_spec exact = {.kind = LARDER_SPEC_CATALOG};
 	auto_free char *key = NULL;
 
 	if (check->own || result->rc)
-		return;
+		return &result->head;
 	snprintf(exact.name, sizeof(exact.name), "%s", result->head.name);
 	snprintf(exact.version, sizeof(exact.version), "%s", result->head.version);
 	snprintf(exact.digest, sizeof(exact.digest), "%s", result->head.digest);
 	key = access_key(&exact, check->uid);
 	if (key)
-		memory_put(check->d->access, key, &result->head, check->d->config.access_ttl);
+		entry = memory_put(check->d->access, key, &result->head, check->d->config.access_ttl);
+	return entry ? &entry->head : &result->head;
 }
 
 static void on_checked(struct check_result *result, void *arg)
@@ -138,7 +145,7 @@ static void on_checked(struct check_result *result, void *arg)
 	struct access_answer answer = {
 		.rc = result->rc,
 		.err = &result->err,
-		.head = result->rc ? NULL : &result->head,
+		.head = result->rc ? NULL : remember(check, result),
 		.manifest_fd = result->rc ? -1 : result->manifest_fd,
 	};
 
@@ -152,7 +159,6 @@ static void on_checked(struct check_result *result, void *arg)
 		ask->fn(&answer, ask->arg);
 		free(ask);
 	}
-	remember(check, result);
 	free(check);
 }
 

@@ -9,6 +9,7 @@
 
 #include "larder/cleanup.h"
 #include "server/dataset.h"
+#include "server/holders.h"
 #include "server/log.h"
 #include "server/space.h"
 
@@ -29,7 +30,7 @@ static int tree_vanished(struct larderd *d, struct inv_tree *tree, struct larder
 	return 0;
 }
 
-static int revive(struct larderd *d, struct inv_tree *tree, struct larder_error *err)
+int admit_revive(struct larderd *d, struct inv_tree *tree, struct larder_error *err)
 {
 	enum larder_tree_state state =
 		tree->present_shards == tree->shards ? LARDER_TREE_READY : LARDER_TREE_PARTIAL;
@@ -57,7 +58,7 @@ int admit_tree(struct larderd *d, struct inv_tree *tree, struct larder_error *er
 	if (rc)
 		return rc;
 	*tree = found;
-	if (tree->state == LARDER_TREE_EVICTING && (rc = revive(d, tree, err)))
+	if (tree->state == LARDER_TREE_EVICTING && (rc = admit_revive(d, tree, err)))
 		return rc;
 	tier = dataset_tier(d, tree->tier);
 	if (!tier || tier_alive(tier->tier, err))
@@ -128,11 +129,25 @@ static int admit_want(struct want *want, struct larder_error *err)
 	return inventory_count(d->inv, INV_COUNTER_hit_bytes, want->hit_bytes);
 }
 
+/* The refusal is the same for all who wait; who holds the room is told to each as they may know it. */
+static void no_room(struct want *want, const struct larder_error *err)
+{
+	const struct request *request = want->request;
+	struct larder_error told = {.code = err->code};
+	char holders[512];
+
+	holders_text(request->d, 0, request->key.job_id, request->uid, false, holders, sizeof(holders));
+	snprintf(told.text, sizeof(told.text), "%.480s; room is held by %.480s", err->text, holders);
+	want_failed(want, -ENOSPC, &told);
+}
+
 static void on_staged(struct interest *interest, int rc, const struct larder_error *err)
 {
 	struct want *want = (struct want *)((char *)interest - offsetof(struct want, interest));
 
-	if (rc)
+	if (rc == -ENOSPC)
+		no_room(want, err);
+	else if (rc)
 		want_failed(want, rc, err);
 	else
 		want->state = WANT_READY;

@@ -15,6 +15,9 @@ void want_failed(struct want *want, int rc, const struct larder_error *err);
 /* Joins or starts the stage of a want that is WANT_STAGING. */
 void admit_join(struct want *want);
 
+/* A tree that was about to go, and does not. */
+int admit_revive(struct larderd *d, struct inv_tree *tree, struct larder_error *err);
+
 /*
  * Finds the described tree on this node or makes its row (STAGING). 1: it is READY; 0: it must be
  * staged. A tree that was about to be evicted is kept. Inside the caller's transaction.

@@ -48,7 +48,7 @@ static int may_send(const struct session *session, unsigned int type, struct lar
 		return larder_error_set(err, EPERM, "%s is for Slurm's plugin, which runs as root",
 					larder_msg_name(type));
 	default:
-		return larder_error_set(err, EBADMSG, "%s is no request", larder_msg_name(type));
+		return larder_error_set(err, EBADMSG, "message %u is no request", type);
 	}
 }
 

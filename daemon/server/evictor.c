@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "larder/cleanup.h"
+#include "server/admit.h"
 #include "server/dataset.h"
 #include "server/log.h"
 #include "server/space.h"
@@ -115,16 +116,26 @@ struct eviction {
 	struct larderd *d;
 	uint64_t tree_id;
 	uint64_t bytes, inodes;
+	evictor_fn done; /* NULL: nobody waits */
+	void *arg;
 };
 
-static void eviction_over(struct eviction *e, struct node_tier *tier, bool gone)
+/* rc 0: its name is gone. Else it stays, and is what it was. */
+static void eviction_over(struct eviction *e, struct inv_tree *tree, int rc, struct larder_error *err)
 {
 	struct larderd *d = e->d;
+	struct node_tier *tier = dataset_tier(d, tree->tier);
+	bool gone = rc == 0;
+	struct larder_error ignored;
 
+	if (!gone && tree->state == LARDER_TREE_EVICTING)
+		admit_revive(d, tree, &ignored);
 	if (tier && !gone) {
 		tier->leaving_bytes = quota_sub(tier->leaving_bytes, e->bytes);
 		tier->leaving_inodes = quota_sub(tier->leaving_inodes, e->inodes);
 	}
+	if (e->done)
+		e->done(rc, err, e->arg);
 	free(e);
 	if (!tier)
 		return;
@@ -153,38 +164,38 @@ static void on_claimed(int rc, void *arg)
 	struct node_tier *tier = dataset_tier(d, tree.tier);
 	struct tree_key key = dataset_key(&tree);
 
-	if (!leaving || rc || !tier) { /* rc: the claim is not durable, so nothing may go */
-		if (rc)
-			log_event(LOG_LEVEL_ERR, "evict.claim", "tree=%llu rc=%d", (unsigned long long)e->tree_id, rc);
-		eviction_over(e, tier, false);
-		return;
-	}
-	rc = tree_trash(tier->tier, &key, &err);
-	if (rc && rc != -ENOENT) {
-		log_event(LOG_LEVEL_ERR, "evict.trash", "dataset=%s:%s error=\"%s\"", tree.name, tree.version, err.text);
-		eviction_over(e, tier, false);
-		return;
-	}
-	if (inventory_tree_delete(d->inv, tree.id, &err))
+	if (rc) /* the claim is not durable, so nothing may go */
+		larder_error_set(&err, rc, "inventory: %s", strerror(-rc));
+	else if (!leaving || !tier)
+		rc = larder_error_set(&err, EBUSY, "a job wanted it again just now");
+	else
+		rc = tree_trash(tier->tier, &key, &err);
+	if (rc == -ENOENT) /* gone before us */
+		rc = 0;
+	if (!rc && inventory_tree_delete(d->inv, tree.id, &err))
 		log_event(LOG_LEVEL_ERR, "evict.row", "dataset=%s:%s error=\"%s\"", tree.name, tree.version, err.text);
-	eviction_over(e, tier, true);
+	if (rc && rc != -EBUSY)
+		log_event(LOG_LEVEL_ERR, "evict.failed", "dataset=%s:%s error=\"%s\"", tree.name, tree.version, err.text);
+	eviction_over(e, &tree, rc, &err);
 }
 
-static int claim(struct larderd *d, const struct inv_tree *tree, const char *why, struct larder_error *err)
+static int claim(struct larderd *d, const struct inv_tree *tree, const char *why, bool force, struct larder_error *err)
 {
 	if (inventory_begin(d->inv, err))
 		return -err->code;
 	inventory_count(d->inv, INV_COUNTER_evicted_trees, 1);
 	inventory_event_add(d->inv, now_s(), "evict", "dataset=%s:%s bytes=%llu why=%s", tree->name, tree->version,
 			    (unsigned long long)tree->present_bytes, why);
-	if (inventory_tree_state(d->inv, tree->id, LARDER_TREE_EVICTING, why, err) || inventory_commit(d->inv, err)) {
+	if ((force && inventory_lease_drop(d->inv, tree->id, err)) ||
+	    inventory_tree_state(d->inv, tree->id, LARDER_TREE_EVICTING, why, err) || inventory_commit(d->inv, err)) {
 		inventory_rollback(d->inv);
 		return -err->code;
 	}
 	return 0;
 }
 
-static int evict_begin(struct larderd *d, const struct inv_tree *tree, const char *why, struct larder_error *err)
+static int evict_begin(struct larderd *d, const struct inv_tree *tree, const char *why, bool force, evictor_fn done,
+		       void *arg, struct larder_error *err)
 {
 	struct node_tier *tier = dataset_tier(d, tree->tier);
 	struct eviction *e = calloc(1, sizeof(*e));
@@ -192,8 +203,8 @@ static int evict_begin(struct larderd *d, const struct inv_tree *tree, const cha
 
 	if (!e)
 		return larder_error_set(err, ENOMEM, "out of memory");
-	*e = (struct eviction){.d = d, .tree_id = tree->id, .bytes = tree->present_bytes, .inodes = tree->present_shards};
-	if (tree->state != LARDER_TREE_EVICTING && (rc = claim(d, tree, why, err))) {
+	*e = (struct eviction){.d = d, .tree_id = tree->id, .bytes = tree->present_bytes, .inodes = tree->present_shards, .done = done, .arg = arg};
+	if (tree->state != LARDER_TREE_EVICTING && (rc = claim(d, tree, why, force, err))) {
 		free(e);
 		return rc;
 	}
@@ -213,10 +224,15 @@ static int evict_begin(struct larderd *d, const struct inv_tree *tree, const cha
 
 int evictor_may(struct larderd *d, const struct inv_tree *tree, bool force, struct larder_error *err)
 {
+	uint32_t expired;
+
+	if (inventory_pin_expire(d->inv, now_s(), &expired, err))
+		return -err->code;
 	switch (hold_of(d, tree)) {
 	case EVICT_LEASED:
-		return larder_error_set(err, EBUSY, "%s:%s is leased by running jobs (larder show %s:%s lists them)",
-					tree->name, tree->version, tree->name, tree->version);
+		if (!force)
+			return larder_error_set(err, EBUSY, "%s:%s is leased by running jobs", tree->name, tree->version);
+		break;
 	case EVICT_STAGING:
 		return larder_error_set(err, EBUSY, "%s:%s is being staged or linked from", tree->name, tree->version);
 	case EVICT_PINNED:
@@ -236,13 +252,14 @@ int evictor_may(struct larderd *d, const struct inv_tree *tree, bool force, stru
 	return 0;
 }
 
-int evictor_evict(struct larderd *d, uint64_t tree_id, const char *why, bool force, struct larder_error *err)
+int evictor_evict(struct larderd *d, uint64_t tree_id, const char *why, bool force, evictor_fn done, void *arg,
+		  struct larder_error *err)
 {
 	struct inv_tree tree;
 
 	if (inventory_tree_get(d->inv, tree_id, &tree, err) || evictor_may(d, &tree, force, err))
 		return -err->code;
-	return evict_begin(d, &tree, why, err);
+	return evict_begin(d, &tree, why, force, done, arg, err);
 }
 
 /* --- many */
@@ -259,7 +276,7 @@ static int act(struct larderd *d, struct node_tier *tier, const struct evict_vic
 
 		rc = inventory_tree_get(d->inv, victim->id, &tree, err);
 		if (!rc)
-			rc = victim->whole ? evict_begin(d, &tree, victim->why, err)
+			rc = victim->whole ? evict_begin(d, &tree, victim->why, false, NULL, NULL, err)
 					   : trimmer_begin(d, tier, &tree, victim->bytes, err);
 	}
 	d->inflation = plan->inflation;
@@ -281,10 +298,11 @@ int evictor_choose(struct larderd *d, struct node_tier *tier, uint64_t bytes, ui
 		.grace_s = d->config.evict_grace / 1000,
 		.inflation = d->inflation,
 	};
+	uint32_t expired;
 	size_t n = 0;
 
 	*plan = (struct evict_plan){0};
-	if (evictor_candidates(d, tier, &candidates, &n, err))
+	if (inventory_pin_expire(d->inv, now_s(), &expired, err) || evictor_candidates(d, tier, &candidates, &n, err))
 		return -err->code;
 	*victims = calloc(n + 1, sizeof(**victims));
 	if (!*victims)
@@ -355,7 +373,7 @@ int evictor_resume(struct larderd *d, struct larder_error *err)
 
 		rc = inventory_tree_get(d->inv, list.ids[i], &tree, err);
 		if (!rc)
-			rc = evict_begin(d, &tree, "resumed", err);
+			rc = evict_begin(d, &tree, "resumed", false, NULL, NULL, err);
 	}
 	return rc;
 }

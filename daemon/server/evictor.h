@@ -21,10 +21,13 @@ int evictor_make_room(struct larderd *d, struct node_tier *tier, uint64_t bytes,
 /* Only chooses; *victims to free(). */
 int evictor_choose(struct larderd *d, struct node_tier *tier, uint64_t bytes, uint64_t inodes,
 		   struct evict_victim **victims, struct evict_plan *plan, struct larder_error *err);
-/* Could it go? 0, or -EBUSY with who holds it. force: pinned and only copies too; never leased or staged. */
+/* Could it go? 0, or -EBUSY with who holds it. force overrules leases, pins and only copies; never staging. */
 int evictor_may(struct larderd *d, const struct inv_tree *tree, bool force, struct larder_error *err);
 /* One tree, whole, if it may go. */
-int evictor_evict(struct larderd *d, uint64_t tree_id, const char *why, bool force, struct larder_error *err);
+typedef void (*evictor_fn)(int rc, const struct larder_error *err, void *arg);
+/* done: when its name is gone, or -EBUSY because somebody wants it again. */
+int evictor_evict(struct larderd *d, uint64_t tree_id, const char *why, bool force, evictor_fn done, void *arg,
+		  struct larder_error *err);
 /* Is a part of the tree being dropped just now? Then nothing may be staged into it. */
 bool evictor_trimming(struct larderd *d, uint64_t tree_id);
 /* Empties the trash (if there is any) in the background, or at full speed when somebody waits. */

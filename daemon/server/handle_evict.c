@@ -11,6 +11,7 @@
 #include "server/dataset.h"
 #include "server/dispatch.h"
 #include "server/evictor.h"
+#include "server/holders.h"
 #include "server/pick.h"
 
 struct evict_order {
@@ -32,17 +33,65 @@ static void send_freed(struct session *session, uint64_t tree_id, uint64_t bytes
 					       .why = why});
 }
 
+/* An eviction under way whose session waits; it outlives the session. */
+struct leaving {
+	struct session *session; /* NULL: the client is gone */
+};
+
+static void leaving_left(void *arg)
+{
+	struct leaving *leaving = arg;
+
+	leaving->session = NULL;
+}
+
+static void on_gone(int rc, const struct larder_error *err, void *arg)
+{
+	auto_free struct leaving *leaving = arg;
+
+	if (leaving->session)
+		session_end(leaving->session, rc, err);
+}
+
+/* Who holds it, for the admin who asked. */
+static void refuse_held(struct session *session, const struct inv_tree *tree, const struct larder_error *err)
+{
+	struct larderd *d = session_daemon(session);
+	struct larder_error ignored;
+	char holders[512];
+	uint32_t leases = 0;
+
+	if (inventory_lease_count(d->inv, tree->id, &leases, &ignored) || !leases) {
+		session_fail(session, err);
+		return;
+	}
+	session_refuse(session, err->code, "%s: %s; wait for them, or take it from under them with --force", err->text,
+		       holders_text(d, tree->id, 0, 0, true, holders, sizeof(holders)));
+}
+
 static void evict_one(struct session *session, const struct inv_tree *tree, void *arg)
 {
 	const struct evict_order *order = arg;
 	struct larderd *d = session_daemon(session);
+	struct leaving *leaving = calloc(1, sizeof(*leaving));
 	struct larder_error err = {0};
-	int rc = order->dry_run ? evictor_may(d, tree, order->force, &err)
-				: evictor_evict(d, tree->id, "asked for", order->force, &err);
+	int rc = leaving ? evictor_may(d, tree, order->force, &err) : larder_error_set(&err, ENOMEM, "out of memory");
 
 	if (!rc)
 		send_freed(session, tree->id, tree->present_bytes, "asked for");
-	session_end(session, rc, &err);
+	if (!rc && !order->dry_run) {
+		leaving->session = session;
+		rc = evictor_evict(d, tree->id, "asked for", order->force, on_gone, leaving, &err);
+		if (!rc) {
+			session_park(session, leaving_left, leaving);
+			return;
+		}
+	}
+	free(leaving);
+	if (rc)
+		refuse_held(session, tree, &err);
+	else
+		session_done(session, "");
 }
 
 /* All that would go, in order; acts unless it is a rehearsal. */

@@ -13,6 +13,7 @@
 #include "server/dataset.h"
 #include "server/dispatch.h"
 #include "server/evictor.h"
+#include "server/holders.h"
 #include "server/names.h"
 #include "server/request.h"
 #include "server/visible.h"
@@ -75,7 +76,7 @@ static void explain_want(struct session *session, const struct want *want)
 static void explain_job(struct session *session, struct request *request)
 {
 	int64_t now = now_mono_ms();
-	char since[48], left[48];
+	char since[48], left[48], holders[512];
 
 	larder_duration_format((now_s() - request->since_s) * 1000, since, sizeof(since));
 	say(session, "job %u (run %u) asked for %s %s ago: %s", request->key.job_id, request->key.run, request->specs,
@@ -84,6 +85,10 @@ static void explain_job(struct session *session, struct request *request)
 		say(session, "  %s", request->text);
 	for (unsigned int i = 0; i < request->n_wants; i++)
 		explain_want(session, &request->wants[i]);
+	if (request->outcome != LARDER_OUTCOME_READY)
+		say(session, "  leases on this node: %s",
+		    holders_text(request->d, 0, request->key.job_id, session_uid(session), session_admin(session), holders,
+				 sizeof(holders)));
 	if (request->outcome == LARDER_OUTCOME_PENDING)
 		say(session, "  it is held back for %s more at most (%s)",
 		    larder_duration_format(request->deadline_ms - now, left, sizeof(left)), request->deadline_why);
@@ -145,10 +150,12 @@ static void explain_trees(struct session *session, const struct visible *visible
 		explain_tree(session, tree);
 		n++;
 	}
-	if (!n)
-		say(session, "%s is not on this node, so a job that names it has it staged first (larder stage %s does so ahead)",
-		    explain->text, explain->text);
-	session_done(session, "");
+	if (n)
+		session_done(session, "");
+	else
+		session_refuse(session, ENOENT,
+			       "%s is not on this node, so a job that names it has it staged first (larder stage %s does so ahead)",
+			       explain->text, explain->text);
 }
 
 static void explain_dataset(struct session *session, const char *what)

@@ -107,16 +107,19 @@ static int claim_damage(struct verify *verify, struct larder_error *err)
 	struct inv_tree *tree = &verify->tree;
 	auto_free uint8_t *bits = NULL;
 	struct bad_shard *bad;
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, shards = 0;
 	int rc = load_bits(verify, &bits, err);
 
 	if (rc || (rc = inventory_begin(inv, err)))
 		return rc;
 	DL_FOREACH(verify->bad, bad) {
+		if (!(bits[bad->index / 8] & 1u << bad->index % 8))
+			continue; /* was not claimed: repair lists it, and stages it */
 		bits[bad->index / 8] = (uint8_t)(bits[bad->index / 8] & ~(1u << bad->index % 8));
 		bytes += bad->size;
+		shards++;
 	}
-	inventory_count(inv, INV_COUNTER_scrub_failures, verify->n_bad);
+	inventory_count(inv, INV_COUNTER_scrub_failures, shards);
 	inventory_event_add(inv, now_s(), "damage", "dataset=%s:%s shards=%llu", tree->name, tree->version,
 			    (unsigned long long)verify->n_bad);
 	if (tree->state == LARDER_TREE_READY)
@@ -124,7 +127,7 @@ static int claim_damage(struct verify *verify, struct larder_error *err)
 	if (!rc)
 		rc = inventory_bitmap_store(inv, tree->id, bits, tree->shards, err);
 	if (!rc)
-		rc = inventory_tree_present(inv, tree->id, tree->present_shards - verify->n_bad,
+		rc = inventory_tree_present(inv, tree->id, tree->present_shards - shards,
 					    tree->present_bytes > bytes ? tree->present_bytes - bytes : 0, err);
 	if (!rc)
 		rc = inventory_commit(inv, err);
@@ -237,7 +240,7 @@ int verify_start(struct larderd *d, const struct inv_tree *tree, bool repair, st
 		return larder_error_set(err, EBUSY, "%s:%s is being staged or evicted just now; try again when it is over",
 					tree->name, tree->version);
 	}
-	if (load_bits(verify, &verify->present, err)) {
+	if (!repair && load_bits(verify, &verify->present, err)) { /* repair: what is not there counts as damage */
 		verify_free(verify);
 		return -err->code;
 	}

@@ -83,6 +83,8 @@ static void take_over(struct larderd *d, struct config *next)
 	KEEP(helper_dir);
 	KEEP(slurm_conf);
 	KEEP(boot_id_file);
+	KEEP(slurm_timeout);
+	KEEP(allow_tmpfs_state);
 	KEEP(transfer_threads);
 	KEEP(transfer_memory);
 	KEEP(transfer_nice);

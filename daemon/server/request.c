@@ -323,26 +323,35 @@ static struct request *request_make(struct larderd *d, const struct request_para
 	return request;
 }
 
+static struct request *same_request(struct larderd *d, const struct request_params *p,
+				    const struct larder_spec_list *list)
+{
+	struct request *request = request_get(d, p->job_id, p->run);
+	auto_free char *specs = request ? larder_spec_list_format(list) : NULL;
+
+	return specs && request->uid == p->uid && !strcmp(request->specs, specs) ? request : NULL;
+}
+
 int request_start(struct larderd *d, const struct request_params *p, struct request **out,
 		  struct larder_error *err)
 {
 	struct larder_spec_list list = {0};
-	struct request *request = request_get(d, p->job_id, p->run);
-	int rc;
+	struct request *request = NULL;
+	int rc = larder_spec_list_parse(p->specs, &list, err);
 
-	*out = request;
-	if (request)
-		return 0; /* the prolog asks again: the same request */
-	if (p->run > 0 && request_release(d, p->job_id, p->run - 1, NULL, err))
-		return -err->code;
-	rc = larder_spec_list_parse(p->specs, &list, err);
 	if (!rc)
 		rc = apply_fixed(&list, p->fixed ? p->fixed : "", err);
-	if (!rc)
-		request = request_make(d, p, &list, err);
+	if (!rc && (*out = same_request(d, p, &list))) {
+		larder_spec_list_fini(&list);
+		return 0; /* the prolog asks again */
+	}
+	if (!rc) /* earlier runs, and a job of the same number whose epilog was lost */
+		rc = request_release(d, p->job_id, p->run, NULL, err);
+	if (!rc && !(request = request_make(d, p, &list, err)))
+		rc = -err->code;
 	larder_spec_list_fini(&list);
-	if (rc || !request)
-		return rc ? rc : -err->code;
+	if (rc)
+		return rc;
 	*out = request;
 	inventory_count(d->inv, INV_COUNTER_acquires, 1);
 	request_wait_begin(request);

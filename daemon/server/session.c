@@ -104,10 +104,11 @@ static void session_drop(struct session *s)
 	free(s);
 }
 
-/* Reading stops while a request is answered; writing is awaited only while something waits. */
+/* Reading stops while a request is answered or its answer is not taken, so that who never reads costs
+ * no memory; writing is awaited only while something waits. */
 static void session_interest(struct session *s)
 {
-	uint32_t events = (s->busy ? 0 : (uint32_t)EPOLLIN) | (s->out ? (uint32_t)EPOLLOUT : 0) | EPOLLRDHUP;
+	uint32_t events = (s->busy || s->out ? 0 : (uint32_t)EPOLLIN) | (s->out ? (uint32_t)EPOLLOUT : 0) | EPOLLRDHUP;
 
 	if (events == s->events)
 		return;
@@ -278,7 +279,7 @@ static int frame_begin(struct session *s)
 /* Reads until a frame is whole, hands it over; one request at a time. */
 static void session_read(struct session *s)
 {
-	while (!s->busy && !s->broken) {
+	while (!s->busy && !s->broken && !s->out) {
 		int rc = s->body ? 1 : read_some(s, s->head, sizeof(s->head), &s->head_got);
 
 		if (rc == 1 && !s->body)

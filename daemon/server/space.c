@@ -65,21 +65,10 @@ void space_marks(const struct node_tier *tier, const struct quota_tier *look, ui
 
 /* --- refusals: need, have, who holds it, what to change */
 
-/* How many jobs hold something; which ones is for an admin to see (larder jobs). */
-static int count_job(const struct inv_job *job, void *arg)
-{
-	unsigned int *n = arg;
-
-	*n += job->outcome == LARDER_OUTCOME_READY || job->outcome == LARDER_OUTCOME_PARTIAL ||
-	      job->outcome == LARDER_OUTCOME_PENDING;
-	return 0;
-}
-
 static int refuse(struct stage *stage, const struct quota_answer *answer, const struct evict_plan *plan,
 		  struct larder_error *err)
 {
 	char need[32], have[32], leased[32], pinned[32];
-	unsigned int jobs = 0;
 	bool inodes = answer->room.inodes < stage->need_inodes && answer->room.bytes >= stage->need_bytes;
 
 	inventory_count(stage->d->inv, INV_COUNTER_refused_admissions, 1);
@@ -95,12 +84,11 @@ static int refuse(struct stage *stage, const struct quota_answer *answer, const 
 					"%s:%s needs %s and this node's cache can hold %s at most; use --dataset-mode=bypass or a SUBSET of it",
 					stage->tree.name, stage->tree.version, need,
 					larder_size_format(answer->room.max_bytes, have, sizeof(have)));
-	inventory_job_each(stage->d->inv, count_job, &jobs, err);
 	return larder_error_set(err, ENOSPC,
-				"%s:%s needs %s and %s can be had; %s is held by running jobs (%u on this node), %s by "
-				"pins; wait for them, or use --dataset-on-fail=bypass",
+				"%s:%s needs %s and %s can be had; %s is held by running jobs, %s by pins; wait for "
+				"them, or use --dataset-on-fail=bypass",
 				stage->tree.name, stage->tree.version, need, have,
-				larder_size_format(plan->leased_bytes, leased, sizeof(leased)), jobs,
+				larder_size_format(plan->leased_bytes, leased, sizeof(leased)),
 				larder_size_format(plan->pinned_bytes, pinned, sizeof(pinned)));
 }
 

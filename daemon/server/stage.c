@@ -256,7 +256,6 @@ static void transfer_done(int rc, const struct larder_error *err, void *arg)
 static void stage_transfer(struct stage *stage)
 {
 	struct stage_plan *plan = stage->plan;
-	const char *origin = plan->tree.origin;
 	struct larder_error err = {0};
 	struct transfer_params params = {
 		.want = {.manifest_fd = plan->manifest_fd,
@@ -264,8 +263,8 @@ static void stage_transfer(struct stage *stage)
 			 .present = plan->present,
 			 .subsets = (const char *const *)plan->subsets,
 			 .n_subsets = plan->n_subsets},
-		.origins = &origin,
-		.n_origins = 1,
+		.origins = (const char *const *)plan->head.origins,
+		.n_origins = plan->head.n_origins,
 		.as = plan->as,
 		.sink = plan->sink,
 		.done = transfer_done,
@@ -278,7 +277,7 @@ static void stage_transfer(struct stage *stage)
 	log_event(LOG_LEVEL_INFO, "stage.begin",
 		  "dataset=%s:%s fetch_bytes=%llu fetch_shards=%llu link_bytes=%llu origin=%s", plan->tree.name,
 		  plan->tree.version, (unsigned long long)plan->sums.fetch_bytes,
-		  (unsigned long long)plan->sums.fetch_shards, (unsigned long long)plan->sums.link_bytes, origin);
+		  (unsigned long long)plan->sums.fetch_shards, (unsigned long long)plan->sums.link_bytes, plan->tree.origin);
 	if (transfer_start(stage->d->pool, origins, &params, &stage->transfer, &err))
 		stage_end(stage, -err.code, &err);
 }

@@ -56,6 +56,9 @@ static int open_files(struct stage_plan *plan)
 	rc = tree_open_manifest(plan->tier, &key, &plan->manifest_fd, &plan->err);
 	if (rc)
 		return rc;
+	rc = larder_manifest_head_read(plan->manifest_fd, &plan->head, &plan->err);
+	if (rc)
+		return rc;
 	if (plan->has_base && tree_open_manifest(plan->tier, &base, &plan->base_manifest_fd, &ignored))
 		plan->has_base = false; /* then everything is fetched */
 	return tree_sink_create(&(struct tree_sink_params){.tier = plan->tier,
@@ -84,6 +87,9 @@ static void plan_run(struct work *work)
 		.n_subsets = plan->n_subsets,
 	};
 	plan->rc = transfer_plan(&want, TIER_BLOCK, &plan->stop, &plan->sums, &plan->err);
+	if (!plan->rc && plan->n_subsets && plan->sums.shards == 0)
+		plan->rc = larder_error_set(&plan->err, ENOENT, "no shard of %s:%s is in %s; name a part that it has",
+					    plan->tree.name, plan->tree.version, plan->subsets[0]);
 }
 
 static void plan_done(struct work *work)
@@ -185,6 +191,7 @@ static void plan_let_go(struct work *work)
 	close_fd(plan->new_manifest_fd);
 	close_fd(plan->manifest_fd);
 	close_fd(plan->base_manifest_fd);
+	larder_manifest_head_fini(&plan->head);
 	subsets_forget(plan);
 	free(plan->present);
 	free(plan->groups);

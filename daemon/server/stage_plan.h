@@ -24,6 +24,7 @@ struct stage_plan {
 	unsigned int n_subsets;
 	gid_t *groups;       /* owned */
 	struct source_as as;
+	struct larder_manifest_head head; /* its origins, in order of preference */
 	struct sink *sink;
 	struct transfer_plan sums;
 	_Atomic bool stop;

@@ -23,8 +23,8 @@ struct trim {
 	struct node_tier *tier;
 	struct inv_tree tree;
 	uint64_t bytes;
-	uint8_t *present, *gone;
-	uint64_t gone_shards, gone_bytes;
+	uint8_t *present;
+	struct tree_tail tail;
 	int rc;
 	struct larder_error err;
 };
@@ -60,7 +60,7 @@ static void trim_end(struct trim *trim)
 	tier->leaving_bytes = quota_sub(tier->leaving_bytes, trim->bytes);
 	HASH_DEL(d->trims, trim);
 	free(trim->present);
-	free(trim->gone);
+	free(trim->tail.gone);
 	free(trim);
 	stage_unblock(d, tree_id);
 	space_changed(d, tier);
@@ -71,7 +71,7 @@ static void drop_run(struct work *work)
 	struct trim *trim = (struct trim *)work;
 	struct tree_key key = dataset_key(&trim->tree);
 
-	trim->rc = tree_trim_drop(trim->tier->tier, &key, trim->gone, &trim->err);
+	trim->rc = tree_trim_drop(trim->tier->tier, &key, trim->tail.gone, &trim->err);
 }
 
 static void drop_done(struct work *work)
@@ -79,7 +79,7 @@ static void drop_done(struct work *work)
 	struct trim *trim = (struct trim *)work;
 
 	if (!trim->rc)
-		inventory_count(trim->d->inv, INV_COUNTER_freed_bytes, trim->gone_bytes);
+		inventory_count(trim->d->inv, INV_COUNTER_freed_bytes, trim->tail.freed_bytes);
 	trim_end(trim);
 }
 
@@ -103,17 +103,17 @@ static int claim_less(struct trim *trim, struct larder_error *err)
 	struct inv_tree *tree = &trim->tree;
 
 	for (uint64_t i = 0; i < tree->shards / 8 + 1; i++)
-		trim->present[i] = (uint8_t)(trim->present[i] & ~trim->gone[i]);
+		trim->present[i] = (uint8_t)(trim->present[i] & ~trim->tail.gone[i]);
 	if (inventory_begin(inv, err))
 		return -err->code;
-	inventory_count(inv, INV_COUNTER_trimmed_shards, trim->gone_shards);
+	inventory_count(inv, INV_COUNTER_trimmed_shards, trim->tail.shards);
 	inventory_event_add(inv, now_s(), "trim", "dataset=%s:%s shards=%llu bytes=%llu", tree->name, tree->version,
-			    (unsigned long long)trim->gone_shards, (unsigned long long)trim->gone_bytes);
+			    (unsigned long long)trim->tail.shards, (unsigned long long)trim->tail.freed_bytes);
 	if ((tree->state == LARDER_TREE_READY &&
 	     inventory_tree_state(inv, tree->id, LARDER_TREE_PARTIAL, NULL, err)) ||
 	    inventory_bitmap_store(inv, tree->id, trim->present, tree->shards, err) ||
-	    inventory_tree_present(inv, tree->id, tree->present_shards - trim->gone_shards,
-				   tree->present_bytes - trim->gone_bytes, err) ||
+	    inventory_tree_present(inv, tree->id, tree->present_shards - trim->tail.shards,
+				   tree->present_bytes - trim->tail.size_bytes, err) ||
 	    inventory_commit(inv, err)) {
 		inventory_rollback(inv);
 		return -err->code;
@@ -126,8 +126,8 @@ static void choose_run(struct work *work)
 	struct trim *trim = (struct trim *)work;
 	struct tree_key key = dataset_key(&trim->tree);
 
-	trim->rc = tree_trim_choose(trim->tier->tier, &key, trim->present, trim->bytes, &trim->gone,
-				    &trim->gone_shards, &trim->gone_bytes, &trim->err);
+	trim->rc = tree_trim_choose(trim->tier->tier, &key, trim->present, trim->bytes, &trim->tail,
+				    &trim->err);
 }
 
 static void choose_done(struct work *work)

@@ -193,6 +193,8 @@ int inventory_lease_put(struct inventory *inv, const struct inv_lease *lease, st
 /* All leases of the job with run <= run_max. *released (may be NULL) counts them. Also stamps last_lease_end_s. Idempotent. */
 int inventory_lease_release(struct inventory *inv, uint32_t job_id, uint32_t run_max, int64_t now_s,
 			    uint32_t *released, struct larder_error *err);
+/* All leases of a tree: an admin overruled them. Idempotent. */
+int inventory_lease_drop(struct inventory *inv, uint64_t tree, struct larder_error *err);
 int inventory_lease_count(struct inventory *inv, uint64_t tree, uint32_t *n, struct larder_error *err);
 /* tree 0: all; job_id 0: all. */
 int inventory_lease_each(struct inventory *inv, uint64_t tree, uint32_t job_id, inventory_lease_fn fn, void *arg, struct larder_error *err);

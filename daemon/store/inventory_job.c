@@ -64,6 +64,14 @@ int inventory_lease_release(struct inventory *inv, uint32_t job_id, uint32_t run
 	return rc;
 }
 
+int inventory_lease_drop(struct inventory *inv, uint64_t tree, struct larder_error *err)
+{
+	auto_stmt st = inv_stmt(inv, INV_LEASE_DROP);
+
+	inv_bind_u64(st, 1, tree);
+	return inv_run(inv, st, err);
+}
+
 /* A statement with one parameter that answers one number. */
 static int count_of(struct inventory *inv, enum inv_sql which, uint64_t id, uint32_t *n,
 		    struct larder_error *err)

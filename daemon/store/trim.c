@@ -82,7 +82,7 @@ static size_t threshold(const struct trim *trim, uint64_t need, uint64_t *sum)
 }
 
 /* Pass two: what hashes lower stays. */
-static int keep_below(struct trim *trim, size_t from, uint64_t *gone, struct larder_error *err)
+static int keep_below(struct trim *trim, size_t from, struct tree_tail *tail, struct larder_error *err)
 {
 	struct shard shard;
 	int rc = tree_open_rewind(&trim->tree, err);
@@ -94,16 +94,18 @@ static int keep_below(struct trim *trim, size_t from, uint64_t *gone, struct lar
 						"the manifest has more lines than it says");
 		if (!shard_bit(trim->bits, shard.index))
 			continue;
-		if (bucket_of(shard.path) >= from)
-			*gone += 1;
-		else
+		if (bucket_of(shard.path) < from) {
 			set_bit(trim->bits, shard.index, false);
+			continue;
+		}
+		tail->shards++;
+		tail->size_bytes += shard.size;
 	}
 	return rc;
 }
 
-static int choose(struct trim *trim, const uint8_t *present, uint64_t need, uint64_t *gone_shards,
-		  uint64_t *gone_bytes, struct larder_error *err)
+static int choose(struct trim *trim, const uint8_t *present, uint64_t need, struct tree_tail *tail,
+		  struct larder_error *err)
 {
 	int rc;
 
@@ -114,25 +116,24 @@ static int choose(struct trim *trim, const uint8_t *present, uint64_t need, uint
 	rc = count(trim, present, err);
 	if (rc)
 		return rc;
-	return keep_below(trim, threshold(trim, need, gone_bytes), gone_shards, err);
+	return keep_below(trim, threshold(trim, need, &tail->freed_bytes), tail, err);
 }
 
 int tree_trim_choose(struct tier *tier, const struct tree_key *key, const uint8_t *present,
-		     uint64_t bytes, uint8_t **gone, uint64_t *gone_shards, uint64_t *gone_bytes,
-		     struct larder_error *err)
+		     uint64_t bytes, struct tree_tail *tail, struct larder_error *err)
 {
 	struct trim *trim = calloc(1, sizeof(*trim));
 	int rc;
 
-	*gone_shards = *gone_bytes = 0;
+	*tail = (struct tree_tail){0};
 	if (!trim)
 		return larder_error_set(err, ENOMEM, "out of memory");
 	trim->tree = (struct tree_open)TREE_OPEN_NONE;
 	rc = tree_open(tier, key, &trim->tree, err);
 	if (rc == 0)
-		rc = choose(trim, present, bytes, gone_shards, gone_bytes, err);
+		rc = choose(trim, present, bytes, tail, err);
 	if (rc == 0)
-		*gone = take_ptr(&trim->bits);
+		tail->gone = take_ptr(&trim->bits);
 	tree_open_fini(&trim->tree);
 	free(trim->bits);
 	free(trim);

@@ -76,12 +76,14 @@ static void bench_close(struct bench *b)
 static uint8_t *choose(struct bench *b, const uint8_t *present, uint64_t need, uint64_t *shards,
 		       uint64_t *bytes)
 {
-	uint8_t *gone = NULL;
+	struct tree_tail tail;
 
-	assert_ok(tree_trim_choose(b->tier, &b->set.key, present, need, &gone, shards, bytes, &err),
-		  &err);
-	assert_non_null(gone);
-	return gone;
+	assert_ok(tree_trim_choose(b->tier, &b->set.key, present, need, &tail, &err), &err);
+	assert_non_null(tail.gone);
+	assert_true(tail.size_bytes <= tail.freed_bytes); /* blocks are whole, and no file is sparse */
+	*shards = tail.shards;
+	*bytes = tail.freed_bytes;
+	return tail.gone;
 }
 
 static bool bit(const uint8_t *bits, size_t i)
