@@ -129,9 +129,10 @@ static int open_refused(const struct posix_source *source, const char *shown, in
 	switch (rc) {
 	case -ENOENT:
 	case -ENOTDIR:
-		return larder_error_set(err, ENOENT,
-					"%s is not at %s any more; put it back or publish a new version",
-					shown, source->root);
+		return larder_error_set(
+			err, ENOENT,
+			"%s is not at %s any more; put it back or publish a new version", shown,
+			source->root);
 	case -EXDEV:
 	case -ELOOP:
 		return larder_error_set(err, ELOOP, "%s leads out of the origin %s", shown,
@@ -158,14 +159,16 @@ static int check_file(const struct posix_source *source, int fd, const struct sh
 		return larder_error_set(err, errno, "stat %s at %s: %s", shown, source->root,
 					strerror(errno));
 	if (!S_ISREG(st.st_mode))
-		return larder_error_set(err, ESTALE,
-					"%s at %s is not a regular file any more; publish a new version",
-					shown, source->root);
+		return larder_error_set(
+			err, ESTALE,
+			"%s at %s is not a regular file any more; publish a new version", shown,
+			source->root);
 	if ((uint64_t)st.st_size != shard->size)
-		return larder_error_set(err, ESTALE,
-					"%s changed at the origin %s: it has %jd bytes, the manifest "
-					"says %" PRIu64 "; publish a new version",
-					shown, source->root, (intmax_t)st.st_size, shard->size);
+		return larder_error_set(
+			err, ESTALE,
+			"%s changed at the origin %s: it has %jd bytes, the manifest "
+			"says %" PRIu64 "; publish a new version",
+			shown, source->root, (intmax_t)st.st_size, shard->size);
 	return 0;
 }
 

@@ -10,8 +10,8 @@
 
 struct posix_source {
 	struct source base; /* first */
-	char *root;         /* as the origin is written */
-	int fd;             /* of that directory */
+	char *root;	    /* as the origin is written */
+	int fd;		    /* of that directory */
 	struct source_as as;
 	gid_t *groups; /* owned; as.groups points here */
 };

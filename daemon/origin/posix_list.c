@@ -30,7 +30,7 @@ struct walk {
 	char **dirs; /* a stack: depth first keeps it short */
 	size_t n_dirs, room;
 	unsigned int busy; /* threads that may still push */
-	int rc;            /* the first failure; guarded by lock */
+	int rc;		   /* the first failure; guarded by lock */
 	struct larder_error err;
 };
 

@@ -57,9 +57,9 @@ static int changed(const struct reading *r, struct larder_error *err)
 {
 	auto_free char *shown = larder_path_encode(r->record->path);
 
-	return larder_error_set(err, ESTALE,
-				"%s at %s changed while it was read; publish when nobody writes there",
-				shown ? shown : "?", r->readers->params->origin);
+	return larder_error_set(
+		err, ESTALE, "%s at %s changed while it was read; publish when nobody writes there",
+		shown ? shown : "?", r->readers->params->origin);
 }
 
 static int take_bytes(struct reading *r, const void *data, size_t len, struct larder_error *err)
@@ -138,7 +138,7 @@ static int put(const void *data, size_t len, void *arg)
 static int read_stream(struct reading *r, const struct shard *shard, struct larder_error *err)
 {
 	struct source *source = r->readers->source;
-	struct fetching f = { .reading = r, .err = err };
+	struct fetching f = {.reading = r, .err = err};
 
 	return source->ops->fetch(source, shard, 0, put, &f, err);
 }
@@ -190,8 +190,8 @@ out:
 static void *reader_thread(void *arg)
 {
 	struct readers *readers = arg;
-	struct reading r = { .readers = readers, .buffer = malloc(READ_BYTES) };
-	struct larder_error err = { 0 };
+	struct reading r = {.readers = readers, .buffer = malloc(READ_BYTES)};
+	struct larder_error err = {0};
 	int rc;
 
 	if (!r.buffer) {

@@ -18,10 +18,10 @@ struct readers {
 	pthread_mutex_t lock;
 	pthread_cond_t change;
 	struct records records; /* guarded by lock while threads run */
-	size_t next;            /* the first that no thread took */
-	bool open;              /* may be read: not while digests may yet be taken over */
-	bool complete;          /* no more will be added */
-	int rc;                 /* the first failure */
+	size_t next;		/* the first that no thread took */
+	bool open;		/* may be read: not while digests may yet be taken over */
+	bool complete;		/* no more will be added */
+	int rc;			/* the first failure */
 	struct larder_error err;
 	pthread_t ids[READERS_MAX];
 	unsigned int n;

@@ -100,8 +100,8 @@ struct shard record_shard(const struct record *record)
 		.mtime_ns = record->mtime_ns,
 		.mode = record->mode,
 		.path = record->path,
-		.target = record->type == SHARD_SYMLINK ? record->path + record->path_len + 1
-							: NULL,
+		.target =
+			record->type == SHARD_SYMLINK ? record->path + record->path_len + 1 : NULL,
 	};
 }
 
@@ -114,5 +114,5 @@ void records_fini(struct records *records)
 		free(chunk);
 	}
 	free(records->items);
-	*records = (struct records){ 0 };
+	*records = (struct records){0};
 }

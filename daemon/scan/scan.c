@@ -29,12 +29,13 @@ static int open_origin(const struct scan_params *params, struct source **source,
 		       struct larder_error *err)
 {
 	const struct source_ops *kind = origin_kind(params->origin);
-	const struct source_as self = { 0 }; /* as whoever runs this */
+	const struct source_as self = {0}; /* as whoever runs this */
 
 	if (!kind || !kind->list)
-		return larder_error_set(err, EOPNOTSUPP,
-					"%s cannot be scanned: only directories can (an absolute path)",
-					params->origin);
+		return larder_error_set(
+			err, EOPNOTSUPP,
+			"%s cannot be scanned: only directories can (an absolute path)",
+			params->origin);
 	return kind->open(params->origin, &self, source, err);
 }
 
@@ -42,7 +43,7 @@ static int open_origin(const struct scan_params *params, struct source **source,
 static int list_origin(struct readers *readers, unsigned int threads, struct larder_error *err)
 {
 	struct source *source = readers->source;
-	struct larder_error why = { 0 };
+	struct larder_error why = {0};
 	int rc = source->ops->list(source, threads < LISTERS_MAX ? threads : LISTERS_MAX,
 				   readers_found, readers, &why);
 
@@ -59,8 +60,8 @@ static int list_origin(struct readers *readers, unsigned int threads, struct lar
 
 static bool same_file(const struct record *record, const struct shard *old)
 {
-	return record->type == SHARD_FILE && old->type == SHARD_FILE &&
-	       record->size == old->size && record->mtime_ns == old->mtime_ns;
+	return record->type == SHARD_FILE && old->type == SHARD_FILE && record->size == old->size &&
+	       record->mtime_ns == old->mtime_ns;
 }
 
 /* Both are in order: one pass. */
@@ -105,7 +106,7 @@ static int gather(struct readers *readers, struct larder_error *err)
 {
 	unsigned int threads = thread_count(readers->params);
 	bool again = readers->params->earlier_manifest_fd >= 0;
-	struct larder_error why = { 0 };
+	struct larder_error why = {0};
 	int rc = readers_start(readers, threads, err);
 
 	if (rc)

@@ -14,24 +14,26 @@
 #include "larder/manifest.h"
 
 struct scan_progress {
-	_Atomic uint64_t found_shards, found_bytes;   /* grows while the walk runs */
-	_Atomic uint64_t done_shards, done_bytes;     /* digested */
-	_Atomic bool walked;                          /* found_* are final */
+	_Atomic uint64_t found_shards, found_bytes; /* grows while the walk runs */
+	_Atomic uint64_t done_shards, done_bytes;   /* digested */
+	_Atomic bool walked;			    /* found_* are final */
 };
 
 struct scan_params {
 	const char *origin;
 	const struct larder_manifest_head *head; /* name, version, access, origins, created_s */
-	unsigned int threads;   /* 0: two a processor, 8 to 64: many reads in flight is what helps */
-	/* Digests of an earlier manifest are taken over where path, size and mtime are the same. -1: none. */
+	unsigned int threads; /* 0: two a processor, 8 to 64: many reads in flight is what helps */
+	/* Digests of an earlier manifest are taken over where path, size and mtime are the same.
+	 * -1: none. */
 	int earlier_manifest_fd;
-	const _Atomic bool *stop; /* NULL: none */
+	const _Atomic bool *stop;	/* NULL: none */
 	struct scan_progress *progress; /* NULL: none */
 };
 
 /*
  * Writes the manifest to out_fd (regular, empty). A file that changes while it is read (size or
- * mtime before and after differ) is an error that names it: -ESTALE. done gets the final head (fini it).
+ * mtime before and after differ) is an error that names it: -ESTALE. done gets the final head (fini
+ * it).
  */
 int scan_run(const struct scan_params *params, int out_fd, struct larder_manifest_head *done,
 	     struct larder_error *err);

@@ -75,8 +75,7 @@ int engine_source_error(struct engine_copy *copy, int code, uint64_t offset,
 	return larder_error_set(err, code, "read at byte %" PRIu64 ": %s", offset, strerror(code));
 }
 
-int engine_sink_error(struct engine_copy *copy, int code, uint64_t offset,
-		      struct larder_error *err)
+int engine_sink_error(struct engine_copy *copy, int code, uint64_t offset, struct larder_error *err)
 {
 	copy->failed = ENGINE_SINK;
 	code = code < 0 ? -code : code;

@@ -27,13 +27,13 @@ enum engine_side { ENGINE_SOURCE, ENGINE_SINK };
 
 /* One shard under way. Descriptors are borrowed. Stays where it is: a digest_state may not move. */
 struct engine_copy {
-	int in, out;     /* in: -1 for a stream */
-	uint64_t size;   /* by the manifest */
-	uint64_t offset; /* done up to here; a multiple of the block until it is size */
+	int in, out;		    /* in: -1 for a stream */
+	uint64_t size;		    /* by the manifest */
+	uint64_t offset;	    /* done up to here; a multiple of the block until it is size */
 	struct digest_state digest; /* of [0, offset) */
 	enum engine_side failed;    /* whose fault a failure was */
 	const _Atomic bool *stop;   /* -ECANCELED soon after it is set */
-	uint64_t moved;             /* bytes written for this shard */
+	uint64_t moved;		    /* bytes written for this shard */
 	_Atomic uint64_t *done, *origin; /* grow with moved */
 };
 
@@ -51,12 +51,13 @@ struct engine_ops {
 		    struct larder_error *err);
 	void (*close)(struct engine *engine);
 	/*
-	 * Copies [copy->offset, until); until is the size or a multiple of the block. -ESTALE: the source
-	 * ended early. -ECANCELED, -ENOSPC, -EIO, …; copy->failed says whose it is.
+	 * Copies [copy->offset, until); until is the size or a multiple of the block. -ESTALE: the
+	 * source ended early. -ECANCELED, -ENOSPC, -EIO, …; copy->failed says whose it is.
 	 */
 	int (*copy)(struct engine *engine, struct engine_copy *copy, uint64_t until,
 		    struct larder_error *err);
-	/* A stream from byte 0: put pieces in order, then finish in every case; keep false only waits. */
+	/* A stream from byte 0: put pieces in order, then finish in every case; keep false only
+	 * waits. */
 	int (*put)(struct engine *engine, struct engine_copy *copy, const void *data, size_t len,
 		   struct larder_error *err);
 	int (*finish)(struct engine *engine, struct engine_copy *copy, bool keep,

@@ -15,11 +15,11 @@
 #include "xfer/transfer.h"
 #include "xfer/want.h"
 
-#define SMALL_BYTES     ((uint64_t)1024 * 1024)       /* up to this a shard is read whole */
-#define SLICE_BLOCKS    256u                          /* of a large one, before others are let in */
-#define LARGE_AT_ONCE   4u  /* large shards of one transfer in flight */
-#define QUEUE_LOW       32u /* items below which a transfer is fed again */
-#define QUEUE_FEED      64u /* items of one feeding */
+#define SMALL_BYTES   ((uint64_t)1024 * 1024) /* up to this a shard is read whole */
+#define SLICE_BLOCKS  256u		      /* of a large one, before others are let in */
+#define LARGE_AT_ONCE 4u		      /* large shards of one transfer in flight */
+#define QUEUE_LOW     32u		      /* items below which a transfer is fed again */
+#define QUEUE_FEED    64u		      /* items of one feeding */
 
 /* One shard to bring, on its way through queue and threads. */
 struct item {
@@ -30,16 +30,16 @@ struct item {
 	/* of the attempt under way */
 	unsigned int origin;   /* index into transfer->origins */
 	unsigned int tried;    /* bits: origins that failed */
-	bool retried;          /* the one retry after a digest mismatch is spent */
+	bool retried;	       /* the one retry after a digest mismatch is spent */
 	enum engine_side side; /* whose fault the last failure was */
-	int in, out;           /* -1: not open. Stay open while a large shard rests between slices */
+	int in, out; /* -1: not open. Stay open while a large shard rests between slices */
 	struct engine_copy copy;
 	struct larder_error *first; /* what the first origin said; owned */
 	char text[];
 };
 
 struct origin_slot {
-	const char *url; /* owned by the transfer */
+	const char *url;	      /* owned by the transfer */
 	const struct source_ops *ops; /* NULL: of a kind that is not known */
 	struct source *source;
 	int rc; /* of opening; 0 until it was tried */
@@ -58,17 +58,17 @@ struct transfer {
 	char **subsets;
 	struct origin_slot *origins;
 	unsigned int n_origins;
-	pthread_mutex_t origin_lock; /* of the slots */
+	pthread_mutex_t origin_lock;	/* of the slots */
 	_Atomic unsigned int preferred; /* the origin that worked last */
-	_Atomic int clone;              /* enum clone_state */
-	struct want_stream *stream;     /* the feeding thread's */
+	_Atomic int clone;		/* enum clone_state */
+	struct want_stream *stream;	/* the feeding thread's */
 
-	struct item *head, *tail; /* (lock) */
+	struct item *head, *tail;		     /* (lock) */
 	unsigned int queued, running, large_running; /* (lock) */
-	bool feeding, fed, finishing; /* (lock) */
-	bool dropped;                 /* (lock) something wanted was not done */
-	int rc;                       /* (lock) the first failure */
-	struct larder_error err;      /* (lock) */
+	bool feeding, fed, finishing;		     /* (lock) */
+	bool dropped;				     /* (lock) something wanted was not done */
+	int rc;					     /* (lock) the first failure */
+	struct larder_error err;		     /* (lock) */
 
 	_Atomic bool halt; /* cancelled or failed: nothing new is started */
 	_Atomic uint64_t done_shards, done_bytes, origin_bytes, linked_bytes;

@@ -216,8 +216,8 @@ static int stream_put(const void *data, size_t len, void *arg)
 static int stream_all(struct item *item, struct source *source, struct engine *engine,
 		      struct larder_error *err)
 {
-	struct streaming s = { .engine = engine, .copy = &item->copy, .err = err };
-	struct larder_error why = { 0 };
+	struct streaming s = {.engine = engine, .copy = &item->copy, .err = err};
+	struct larder_error why = {0};
 	int rc = source->ops->fetch(source, &item->shard, 0, stream_put, &s, &why);
 
 	if (rc) {

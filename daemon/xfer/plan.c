@@ -134,13 +134,13 @@ static int add_tree(struct planning *p, int manifest_fd, struct larder_error *er
 int transfer_plan(const struct transfer_want *want, uint32_t block, const _Atomic bool *stop,
 		  struct transfer_plan *plan, struct larder_error *err)
 {
-	struct planning p = { .plan = plan, .block = block ? block : 4096 };
+	struct planning p = {.plan = plan, .block = block ? block : 4096};
 	struct want_stream *stream = NULL;
 	int rc = want_open(want, &stream, err);
 
 	if (rc)
 		return rc;
-	*plan = (struct transfer_plan){ 0 };
+	*plan = (struct transfer_plan){0};
 	rc = add_all(&p, stream, stop, err);
 	want_close(stream);
 	if (!rc)

@@ -14,12 +14,12 @@
 #include "xfer/pool.h"
 
 #define THREADS_DEFAULT 8u
-#define THREADS_MAX     256u
-#define THREADS_SPARE   2u
-#define MEMORY_DEFAULT  ((uint64_t)64 * 1024 * 1024)
-#define BLOCK_MAX       ((size_t)1024 * 1024)
-#define BLOCKS_MIN      4u /* of a lane: else the block is made smaller */
-#define LANE_MIN        ((size_t)64 * 1024)
+#define THREADS_MAX	256u
+#define THREADS_SPARE	2u
+#define MEMORY_DEFAULT	((uint64_t)64 * 1024 * 1024)
+#define BLOCK_MAX	((size_t)1024 * 1024)
+#define BLOCKS_MIN	4u /* of a lane: else the block is made smaller */
+#define LANE_MIN	((size_t)64 * 1024)
 
 void pool_lock(struct xfer_pool *pool)
 {

@@ -11,9 +11,9 @@ struct xfer_pool {
 	pthread_cond_t change;
 	struct transfer *transfers; /* (lock) a ring: the first is the next to have a turn */
 	unsigned int n_transfers;   /* (lock) */
-	unsigned int idle;          /* (lock) threads that wait */
+	unsigned int idle;	    /* (lock) threads that wait */
 	unsigned int large_running; /* (lock) */
-	bool stopping;              /* (lock) */
+	bool stopping;		    /* (lock) */
 	struct lane *lanes;
 	unsigned int n_lanes, started;
 	unsigned int per_transfer;

@@ -36,9 +36,9 @@ int sources_init(struct transfer *transfer, const struct source_ops *const *ops,
 		if (slot->ops)
 			known++;
 		else
-			slot->rc = larder_error_set(&slot->err, EOPNOTSUPP,
-						    "this larderd knows no origin like %s",
-						    slot->url);
+			slot->rc =
+				larder_error_set(&slot->err, EOPNOTSUPP,
+						 "this larderd knows no origin like %s", slot->url);
 	}
 	if (!known)
 		return larder_error_set(err, EOPNOTSUPP, "this larderd knows no origin like %s",
@@ -57,8 +57,8 @@ int sources_get(struct transfer *transfer, unsigned int origin, struct source **
 
 	pthread_mutex_lock(&transfer->origin_lock);
 	if (!slot->source && !slot->rc)
-		slot->rc = slot->ops->open(slot->url, &transfer->params.as, &slot->source,
-					   &slot->err);
+		slot->rc =
+			slot->ops->open(slot->url, &transfer->params.as, &slot->source, &slot->err);
 	rc = slot->rc;
 	if (rc && err)
 		*err = slot->err;

@@ -195,8 +195,7 @@ static int read_items(struct transfer *transfer, struct item **head, struct item
 	return 1;
 }
 
-static void append(struct transfer *transfer, struct item *head, struct item *tail,
-		   unsigned int n)
+static void append(struct transfer *transfer, struct item *head, struct item *tail, unsigned int n)
 {
 	if (transfer->tail)
 		transfer->tail->next = head;
@@ -210,7 +209,7 @@ void transfer_feed(struct transfer *transfer)
 {
 	struct xfer_pool *pool = transfer->pool;
 	struct item *head = NULL, *tail = NULL;
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	unsigned int n = 0;
 	int rc = 0;
 
@@ -243,7 +242,7 @@ static void put_back(struct transfer *transfer, struct item *item)
 void transfer_run(struct transfer *transfer, struct lane *lane, struct item *item)
 {
 	struct xfer_pool *pool = transfer->pool;
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	bool large = item->large;
 	int rc = item_run(lane, transfer, item, &err);
 
@@ -280,7 +279,7 @@ void transfer_drop(struct transfer *transfer, struct item *list)
 static int flush(struct transfer *transfer, int rc, struct larder_error *err)
 {
 	struct sink *sink = transfer->params.sink;
-	struct larder_error why = { 0 };
+	struct larder_error why = {0};
 	int flushed;
 
 	if (rc == -ECANCELED)

@@ -18,12 +18,13 @@ struct xfer_pool;
 struct transfer;
 
 struct xfer_pool_params {
-	unsigned int threads;       /* 0: 8 */
-	uint64_t memory_bytes;      /* cap of all buffers; 0: 64 MiB */
-	bool no_uring;              /* the sync engine even where io_uring works */
-	int nice;                   /* of the threads */
+	unsigned int threads;  /* 0: 8 */
+	uint64_t memory_bytes; /* cap of all buffers; 0: 64 MiB */
+	bool no_uring;	       /* the sync engine even where io_uring works */
+	int nice;	       /* of the threads */
 };
-int xfer_pool_create(const struct xfer_pool_params *params, struct xfer_pool **pool, struct larder_error *err);
+int xfer_pool_create(const struct xfer_pool_params *params, struct xfer_pool **pool,
+		     struct larder_error *err);
 /* Cancels what runs and joins every thread. */
 void xfer_pool_destroy(struct xfer_pool *pool);
 /* "uring" or "sync (why)". */
@@ -31,27 +32,28 @@ const char *xfer_pool_engine(const struct xfer_pool *pool);
 
 /* What is wanted of a manifest: pure input for planning and running alike. */
 struct transfer_want {
-	int manifest_fd;               /* of the tree */
-	int base_manifest_fd;          /* of the tree to link from; -1: none */
-	const uint8_t *present;        /* bits by index; NULL: nothing is there */
-	const char *const *subsets;    /* n_subsets 0: all */
+	int manifest_fd;	    /* of the tree */
+	int base_manifest_fd;	    /* of the tree to link from; -1: none */
+	const uint8_t *present;	    /* bits by index; NULL: nothing is there */
+	const char *const *subsets; /* n_subsets 0: all */
 	unsigned int n_subsets;
 };
 
 struct transfer_plan {
-	uint64_t shards, bytes;             /* wanted, all of them */
+	uint64_t shards, bytes; /* wanted, all of them */
 	uint64_t present_shards, present_bytes;
 	uint64_t link_shards, link_bytes;   /* from the base */
 	uint64_t fetch_shards, fetch_bytes; /* from the origin */
-	uint64_t disk_bytes;  /* to reserve: rounded up to blocks, directories and the manifest counted */
-	uint64_t inodes;      /* to reserve: files to fetch, symlinks, directories */
+	uint64_t disk_bytes; /* to reserve: rounded up to blocks, directories and the manifest
+				counted */
+	uint64_t inodes;     /* to reserve: files to fetch, symlinks, directories */
 };
 /* O(shards), reads two files; for a worker. block: the tier's block size. stop may be NULL. */
 int transfer_plan(const struct transfer_want *want, uint32_t block, const _Atomic bool *stop,
 		  struct transfer_plan *plan, struct larder_error *err);
 
 struct transfer_params {
-	struct transfer_want want; /* descriptors and arrays are borrowed until done() */
+	struct transfer_want want;  /* descriptors and arrays are borrowed until done() */
 	const char *const *origins; /* in order of preference */
 	unsigned int n_origins;
 	struct source_as as;
@@ -59,24 +61,25 @@ struct transfer_params {
 	bool same_device_hint; /* the tier is on the device of a path origin */
 	/*
 	 * Once, from a thread of the pool, when nothing of it runs any more. rc 0: all that was
-	 * wanted is durable. -ECANCELED, -ENOSPC, -EBADMSG (digest), -ESTALE, -ENOENT, -EACCES, -EIO, …;
-	 * the sentence names shard and origin. What became durable before stays.
+	 * wanted is durable. -ECANCELED, -ENOSPC, -EBADMSG (digest), -ESTALE, -ENOENT, -EACCES,
+	 * -EIO, …; the sentence names shard and origin. What became durable before stays.
 	 */
 	void (*done)(int rc, const struct larder_error *err, void *arg);
 	void *arg;
 };
 
 struct transfer_progress {
-	uint64_t done_shards, done_bytes;   /* linked, made and fetched */
+	uint64_t done_shards, done_bytes; /* linked, made and fetched */
 	uint64_t origin_bytes, linked_bytes;
 	uint64_t digest_mismatches, origin_errors;
-	const char *phase;   /* static: "copying", "syncing", "done" */
-	const char *engine;  /* static: what was chosen: "uring direct", "sync buffered", … */
+	const char *phase;  /* static: "copying", "syncing", "done" */
+	const char *engine; /* static: what was chosen: "uring direct", "sync buffered", … */
 };
 
 /* ops: table of origin kinds, NULL-terminated (origin/origins.h); picks by `owns`. */
 int transfer_start(struct xfer_pool *pool, const struct source_ops *const *ops,
-		   const struct transfer_params *params, struct transfer **transfer, struct larder_error *err);
+		   const struct transfer_params *params, struct transfer **transfer,
+		   struct larder_error *err);
 /* From any thread; done() still comes, with -ECANCELED unless it was over. */
 void transfer_cancel(struct transfer *transfer);
 void transfer_progress_get(const struct transfer *transfer, struct transfer_progress *progress);

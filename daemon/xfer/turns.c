@@ -111,7 +111,7 @@ static enum turn_kind kind_of_turn(struct xfer_pool *pool, struct transfer *tran
 /* What this transfer has to do now, taken. Under the lock. */
 static struct turn turn_of(struct xfer_pool *pool, struct transfer *transfer)
 {
-	struct turn turn = { .transfer = transfer, .kind = kind_of_turn(pool, transfer) };
+	struct turn turn = {.transfer = transfer, .kind = kind_of_turn(pool, transfer)};
 
 	if (turn.kind == TURN_FEED)
 		transfer->feeding = true;
@@ -130,7 +130,7 @@ static struct turn turn_of(struct xfer_pool *pool, struct transfer *transfer)
 
 static struct turn next_turn(struct xfer_pool *pool)
 {
-	struct turn none = { .kind = TURN_NONE };
+	struct turn none = {.kind = TURN_NONE};
 
 	for (struct transfer *t = pool->transfers; t; t = t->next) {
 		struct turn turn = turn_of(pool, t);
@@ -182,7 +182,8 @@ int lane_engine(struct lane *lane, bool uring, struct engine **engine, struct la
 
 	if (uring && lane->pool->uring) {
 		if (!lane->uring && engine_uring.open(&lane->memory, &lane->uring, NULL))
-			lane->uring = NULL; /* no more rings for us (ENOMEM): blocking calls will do */
+			lane->uring =
+				NULL; /* no more rings for us (ENOMEM): blocking calls will do */
 		*engine = lane->uring;
 		if (*engine)
 			return 0;

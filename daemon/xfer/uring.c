@@ -47,7 +47,7 @@ static int uring_probe(struct larder_error *why)
 
 static void register_memory(struct uring_engine *e)
 {
-	struct iovec whole = { .iov_base = e->memory.base, .iov_len = e->memory.block * e->memory.n };
+	struct iovec whole = {.iov_base = e->memory.base, .iov_len = e->memory.block * e->memory.n};
 
 	/* May be refused (RLIMIT_MEMLOCK): then it works unregistered, at a little more CPU. */
 	e->fixed = io_uring_register_buffers(e->ring, &whole, 1) == 0;

@@ -16,9 +16,9 @@ struct slot {
 	bool direct; /* how the write in flight was submitted */
 	unsigned char *data;
 	uint64_t offset; /* in the file */
-	size_t len;      /* bytes of the file in here */
-	size_t target;   /* of the operation in flight: len, or what a direct write can take */
-	size_t done;     /* of that */
+	size_t len;	 /* bytes of the file in here */
+	size_t target;	 /* of the operation in flight: len, or what a direct write can take */
+	size_t done;	 /* of that */
 };
 
 struct uring_engine {
@@ -31,9 +31,9 @@ struct uring_engine {
 	/* the shard under way */
 	struct engine_copy *copy;
 	bool direct;
-	uint64_t next;   /* block to start (slot = block % n) */
+	uint64_t next;	 /* block to start (slot = block % n) */
 	uint64_t digest; /* block to digest */
-	int rc;          /* the first failure; nothing new is started then */
+	int rc;		 /* the first failure; nothing new is started then */
 	struct larder_error err;
 	size_t tail_len;
 	uint64_t tail_offset;

@@ -75,8 +75,7 @@ int uring_put(struct engine *base, struct engine_copy *copy, const void *data, s
 	return e->rc;
 }
 
-int uring_finish(struct engine *base, struct engine_copy *copy, bool keep,
-		 struct larder_error *err)
+int uring_finish(struct engine *base, struct engine_copy *copy, bool keep, struct larder_error *err)
 {
 	struct uring_engine *e = (struct uring_engine *)base;
 	struct slot *s;

@@ -34,14 +34,14 @@ struct bench {
 static struct bench *bench_open(const struct engine_ops *ops)
 {
 	struct bench *b = calloc(1, sizeof(*b));
-	struct larder_error err = { 0 };
-	struct engine_memory memory = { .block = BLOCK, .n = BLOCKS };
+	struct larder_error err = {0};
+	struct engine_memory memory = {.block = BLOCK, .n = BLOCKS};
 
 	assert_non_null(b);
 	b->ops = ops;
 	world_open(&b->world);
-	b->memory = mmap(NULL, BLOCK * BLOCKS, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	b->memory = mmap(NULL, BLOCK * BLOCKS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			 -1, 0);
 	assert_ptr_not_equal(b->memory, MAP_FAILED);
 	memory.base = b->memory;
 	if (ops->open(&memory, &b->engine, &err))
@@ -85,7 +85,8 @@ static int open_in(struct bench *b, const char *path)
 
 static int open_out(struct bench *b, bool direct)
 {
-	int fd = open(b->world.tree, O_TMPFILE | O_RDWR | O_CLOEXEC | (direct ? O_DIRECT : 0), 0600);
+	int fd =
+		open(b->world.tree, O_TMPFILE | O_RDWR | O_CLOEXEC | (direct ? O_DIRECT : 0), 0600);
 
 	if (fd < 0 && direct)
 		skip(); /* this file system has no direct writes */
@@ -117,13 +118,23 @@ static struct digest digest_fd(int fd, size_t size)
 
 static void copy_sizes(const struct engine_ops *ops, bool direct)
 {
-	static const size_t sizes[] = { 1,     511,       4095,          4096,       4097,
-					BLOCK, BLOCK + 1, BLOCK * 4 - 1, BLOCK * 4,  BLOCK * 4 + 1,
-					BLOCK * 9 + 4096, BLOCK * 9 + 8191, 1000003 };
+	static const size_t sizes[] = {1,
+				       511,
+				       4095,
+				       4096,
+				       4097,
+				       BLOCK,
+				       BLOCK + 1,
+				       BLOCK * 4 - 1,
+				       BLOCK * 4,
+				       BLOCK * 4 + 1,
+				       BLOCK * 9 + 4096,
+				       BLOCK * 9 + 8191,
+				       1000003};
 	struct bench *b = bench_open(ops);
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
-		struct larder_error err = { 0 };
+		struct larder_error err = {0};
 		struct engine_copy copy;
 		auto_fd int in = -1, out = -1;
 
@@ -146,7 +157,7 @@ static void copy_in_slices(const struct engine_ops *ops, bool direct)
 {
 	const size_t size = BLOCK * 23 + 777;
 	struct bench *b = bench_open(ops);
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	struct engine_copy copy;
 	auto_fd int in = -1, out = -1;
 
@@ -168,7 +179,7 @@ static void copy_in_slices(const struct engine_ops *ops, bool direct)
 static void short_source(const struct engine_ops *ops)
 {
 	struct bench *b = bench_open(ops);
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	struct engine_copy copy;
 	auto_fd int in = -1, out = -1;
 
@@ -188,7 +199,7 @@ static void short_source(const struct engine_ops *ops)
 static void bad_descriptors(const struct engine_ops *ops)
 {
 	struct bench *b = bench_open(ops);
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	struct engine_copy copy;
 	auto_fd int in = -1, out = -1, full = open("/dev/full", O_WRONLY | O_CLOEXEC);
 
@@ -208,7 +219,7 @@ static void bad_descriptors(const struct engine_ops *ops)
 static void stopped(const struct engine_ops *ops)
 {
 	struct bench *b = bench_open(ops);
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	struct engine_copy copy;
 	auto_fd int in = -1, out = -1;
 
@@ -225,7 +236,7 @@ static void stopped(const struct engine_ops *ops)
 
 static void stream_pieces(const struct engine_ops *ops, bool direct)
 {
-	static const size_t pieces[] = { 1, 1000, 4096, BLOCK - 1, BLOCK, BLOCK * 3 + 17 };
+	static const size_t pieces[] = {1, 1000, 4096, BLOCK - 1, BLOCK, BLOCK * 3 + 17};
 	const size_t size = BLOCK * 11 + 4099;
 	struct bench *b = bench_open(ops);
 	auto_free unsigned char *data = malloc(size);
@@ -236,7 +247,7 @@ static void stream_pieces(const struct engine_ops *ops, bool direct)
 	assert_int_equal(pread(in, data, size, 0), size);
 	for (size_t i = 0; i < sizeof(pieces) / sizeof(*pieces); i++) {
 		auto_fd int out = open_out(b, direct);
-		struct larder_error err = { 0 };
+		struct larder_error err = {0};
 		struct engine_copy copy;
 
 		copy_init(&copy, b, -1, out, size);
@@ -257,7 +268,7 @@ static void stream_failures(const struct engine_ops *ops)
 {
 	struct bench *b = bench_open(ops);
 	unsigned char data[BLOCK * 2];
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	auto_fd int out = open_out(b, true), full = open("/dev/full", O_WRONLY | O_CLOEXEC);
 	struct engine_copy copy;
 	int rc = 0;
@@ -281,18 +292,18 @@ static void stream_failures(const struct engine_ops *ops)
 	bench_close(b);
 }
 
-#define BOTH(name)                                            \
-	static void test_sync_##name(void **state)            \
-	{                                                     \
-		(void)state;                                  \
-		name(&engine_sync);                           \
-	}                                                     \
-	static void test_uring_##name(void **state)           \
-	{                                                     \
-		(void)state;                                  \
-		if (engine_uring.probe(NULL))                 \
-			skip();                               \
-		name(&engine_uring);                          \
+#define BOTH(name)                                                                                 \
+	static void test_sync_##name(void **state)                                                 \
+	{                                                                                          \
+		(void)state;                                                                       \
+		name(&engine_sync);                                                                \
+	}                                                                                          \
+	static void test_uring_##name(void **state)                                                \
+	{                                                                                          \
+		(void)state;                                                                       \
+		if (engine_uring.probe(NULL))                                                      \
+			skip();                                                                    \
+		name(&engine_uring);                                                               \
 	}
 
 static void sizes_direct(const struct engine_ops *ops)

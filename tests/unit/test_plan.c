@@ -29,7 +29,7 @@ static void planning_open(struct planning *p)
 {
 	memset(p, 0, sizeof(*p));
 	world_open(&p->world);
-	p->want = (struct transfer_want){ .manifest_fd = -1, .base_manifest_fd = -1 };
+	p->want = (struct transfer_want){.manifest_fd = -1, .base_manifest_fd = -1};
 }
 
 static void planning_close(struct planning *p)
@@ -78,8 +78,8 @@ static void test_counts(void **state)
 
 static void test_base_present_and_subset(void **state)
 {
-	const char *subsets[] = { "in" };
-	uint8_t present[1] = { 0 };
+	const char *subsets[] = {"in"};
+	uint8_t present[1] = {0};
 	struct planning p;
 	char base[400];
 
@@ -93,10 +93,10 @@ static void test_base_present_and_subset(void **state)
 	world_file(base, "out", 400, 3);
 	p.want.base_manifest_fd = world_manifest(&p.world, base);
 	world_file(p.world.origin, "in/changed", 100, 9); /* 0 */
-	world_file(p.world.origin, "in/new", 300, 9);     /* 1 */
-	world_file(p.world.origin, "in/same", 200, 2);    /* 2 */
-	world_file(p.world.origin, "in/there", 500, 5);   /* 3: present */
-	world_file(p.world.origin, "out", 400, 3);        /* 4 */
+	world_file(p.world.origin, "in/new", 300, 9);	  /* 1 */
+	world_file(p.world.origin, "in/same", 200, 2);	  /* 2 */
+	world_file(p.world.origin, "in/there", 500, 5);	  /* 3: present */
+	world_file(p.world.origin, "out", 400, 3);	  /* 4 */
 	p.want.manifest_fd = world_manifest(&p.world, p.world.origin);
 	present[0] = 1u << 3;
 	p.want.present = present;
@@ -121,18 +121,19 @@ static void test_base_present_and_subset(void **state)
 /* Sums are of the manifest: no byte of what it lists needs to exist. */
 static int huge_manifest(struct world *w, uint64_t size, unsigned int n)
 {
-	struct larder_manifest_head head = { .name = "d", .version = "v", .n_origins = 1 };
+	struct larder_manifest_head head = {.name = "d", .version = "v", .n_origins = 1};
 	struct manifest_writer *writer = NULL;
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	int fd = world_tmp(w);
 
 	head.origins[0] = w->origin;
 	assert_int_equal(manifest_writer_create(fd, &head, &writer, &err), 0);
 	for (unsigned int i = 0; i < n; i++) {
 		char path[32];
-		struct shard shard = { .type = SHARD_FILE, .size = size, .mode = 0644, .path = path };
+		struct shard shard = {.type = SHARD_FILE, .size = size, .mode = 0644, .path = path};
 
-		shard.digest = digest_of("", 0); /* what empty files must have; for others, any will do */
+		shard.digest =
+			digest_of("", 0); /* what empty files must have; for others, any will do */
 		snprintf(path, sizeof(path), "%03u/%06u", i / 1000, i);
 		assert_int_equal(manifest_writer_add(writer, &shard, &err), 0);
 	}
@@ -175,7 +176,7 @@ static void test_many_and_stop(void **state)
 static void test_many_are_streamed(void **state)
 {
 	struct xfer_pool *pool = small_pool(false, 2);
-	struct transfer_params params = { .n_origins = 1, .done = outcome_done };
+	struct transfer_params params = {.n_origins = 1, .done = outcome_done};
 	struct transfer_progress progress;
 	struct transfer *transfer;
 	struct outcome outcome;

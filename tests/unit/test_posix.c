@@ -27,17 +27,18 @@ static const struct source_as self;
 static struct source *open_origin(const struct world *w, const struct source_as *as)
 {
 	struct source *source = NULL;
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 
 	if (source_posix.open(w->origin, as, &source, &err))
 		fail_msg("open: %s", err.text);
 	return source;
 }
 
-static int try_open(const struct world *w, const char *path, uint64_t size, struct larder_error *err)
+static int try_open(const struct world *w, const char *path, uint64_t size,
+		    struct larder_error *err)
 {
 	struct source *source = open_origin(w, &self);
-	struct shard shard = { .type = SHARD_FILE, .path = path, .size = size };
+	struct shard shard = {.type = SHARD_FILE, .path = path, .size = size};
 	auto_fd int fd = -1;
 	int rc = source_posix.open_shard(source, &shard, &fd, err);
 
@@ -79,7 +80,7 @@ static void test_origin_that_cannot_be_opened(void **state)
 
 static void test_opens_what_is_inside(void **state)
 {
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	struct world w;
 
 	(void)state;
@@ -95,8 +96,12 @@ static void test_opens_what_is_inside(void **state)
 
 static void test_never_leaves_the_root(void **state)
 {
-	static const char *const paths[] = { "abs", "up", "updir/tree/secret", "../tree/secret",
-					     "/etc/passwd", "magic/etc/passwd" };
+	static const char *const paths[] = {"abs",
+					    "up",
+					    "updir/tree/secret",
+					    "../tree/secret",
+					    "/etc/passwd",
+					    "magic/etc/passwd"};
 	struct larder_error err;
 	struct world w;
 
@@ -141,8 +146,8 @@ static void test_opens_regular_files_only(void **state)
 
 static void test_reads_as_somebody_else(void **state)
 {
-	const struct source_as nobody = { .uid = 65534, .gid = 65534 };
-	struct shard shard = { .type = SHARD_FILE, .path = "f", .size = 10 };
+	const struct source_as nobody = {.uid = 65534, .gid = 65534};
+	struct shard shard = {.type = SHARD_FILE, .path = "f", .size = 10};
 	struct larder_error err;
 	struct source *source;
 	struct world w;
@@ -158,7 +163,7 @@ static void test_reads_as_somebody_else(void **state)
 	assert_int_equal(chmod(path, 0640), 0);
 	source = open_origin(&w, &nobody);
 	assert_int_equal(source_posix.open_shard(source, &shard, &fd, &err), -EACCES);
-	assert_int_equal(setfsuid((uid_t)-1), 0); /* back, after a failure too */
+	assert_int_equal(setfsuid((uid_t)-1), 0);   /* back, after a failure too */
 	assert_int_equal(chown(path, 0, 65534), 0); /* its group may */
 	assert_int_equal(source_posix.open_shard(source, &shard, &fd, &err), 0);
 	close(fd);
@@ -171,10 +176,10 @@ static void test_reads_as_somebody_else(void **state)
 
 static void test_reads_with_the_groups(void **state)
 {
-	const gid_t groups[] = { 777, 778 };
-	const struct source_as as = { .uid = 65534, .gid = 65534, .groups = groups, .n_groups = 2 };
-	struct shard shard = { .type = SHARD_FILE, .path = "f", .size = 10 };
-	struct larder_error err = { 0 };
+	const gid_t groups[] = {777, 778};
+	const struct source_as as = {.uid = 65534, .gid = 65534, .groups = groups, .n_groups = 2};
+	struct shard shard = {.type = SHARD_FILE, .path = "f", .size = 10};
+	struct larder_error err = {0};
 	struct source *source;
 	struct world w;
 	char path[600];
@@ -233,7 +238,7 @@ static int list(const struct world *w, struct listing *l, struct larder_error *e
 
 static void test_lists_all(void **state)
 {
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	struct listing l;
 	struct world w;
 
@@ -262,7 +267,7 @@ static void test_lists_all(void **state)
 
 static void test_lists_many(void **state)
 {
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	struct listing l;
 	struct world w;
 
@@ -281,7 +286,7 @@ static void test_lists_many(void **state)
 
 static void test_a_second_name_is_a_second_shard(void **state)
 {
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	struct listing l;
 	struct world w;
 	char a[600], b[600];
@@ -299,7 +304,7 @@ static void test_a_second_name_is_a_second_shard(void **state)
 
 static void refuses(void (*make)(const struct world *w, const char *path), const char *says)
 {
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	struct listing l;
 	struct world w;
 
@@ -323,7 +328,7 @@ static void make_fifo(const struct world *w, const char *path)
 
 static void make_socket(const struct world *w, const char *path)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	assert_true(snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s", w->origin, path) <
@@ -369,7 +374,7 @@ static int stop_at_once(const struct source_entry *entry, void *arg)
 
 static void test_found_may_stop_it(void **state)
 {
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	struct source *source;
 	_Atomic int calls = 0;
 	struct world w;

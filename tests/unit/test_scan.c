@@ -36,8 +36,7 @@ static void scanning_open(struct scanning *s)
 	world_open(&s->world);
 	s->origin = s->world.origin;
 	s->head = (struct larder_manifest_head){
-		.name = "demo", .version = "v1", .n_origins = 1, .created_s = 1700000000
-	};
+		.name = "demo", .version = "v1", .n_origins = 1, .created_s = 1700000000};
 	s->head.origins[0] = s->origin;
 	s->params = (struct scan_params){
 		.origin = s->origin,
@@ -85,8 +84,8 @@ static struct digest digest_file(const char *root, const char *path)
 
 static void test_writes_what_is_there(void **state)
 {
-	static const char *const order[] = { "a/b", "a/c", "a.b", "big", "empty/dir", "l", "z" };
-	struct larder_manifest_head done = { 0 };
+	static const char *const order[] = {"a/b", "a/c", "a.b", "big", "empty/dir", "l", "z"};
+	struct larder_manifest_head done = {0};
 	struct manifest_reader *reader = NULL;
 	struct scanning s;
 	struct shard shard;
@@ -136,7 +135,7 @@ static void test_writes_what_is_there(void **state)
 
 static void test_is_the_same_every_time(void **state)
 {
-	struct larder_manifest_head one = { 0 }, two = { 0 };
+	struct larder_manifest_head one = {0}, two = {0};
 	struct scanning s;
 
 	(void)state;
@@ -160,7 +159,7 @@ static void test_is_the_same_every_time(void **state)
 /* A file that was changed under its old time shows that it was not read again. */
 static void test_takes_digests_over(void **state)
 {
-	struct larder_manifest_head before = { 0 }, after = { 0 }, fresh = { 0 };
+	struct larder_manifest_head before = {0}, after = {0}, fresh = {0};
 	struct scanning s;
 	auto_fd int earlier = -1;
 
@@ -186,8 +185,8 @@ static void test_takes_digests_over(void **state)
 
 static void test_reads_what_is_new(void **state)
 {
-	struct larder_manifest_head after = { 0 }, fresh = { 0 };
-	struct timespec now[2] = { { .tv_nsec = UTIME_NOW }, { .tv_nsec = UTIME_NOW } };
+	struct larder_manifest_head after = {0}, fresh = {0};
+	struct timespec now[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_NOW}};
 	struct scanning s;
 	auto_fd int earlier = -1;
 	char full[600];
@@ -242,7 +241,7 @@ static void *write_on(void *arg)
 
 static void changes(bool same_size)
 {
-	struct writer w = { .same_size = same_size };
+	struct writer w = {.same_size = same_size};
 	struct scanning s;
 	pthread_t thread;
 	int rc = 0;
@@ -336,7 +335,7 @@ static void test_refuses_what_cannot_be_in_a_manifest(void **state)
 
 static void test_nothing_there(void **state)
 {
-	struct larder_manifest_head done = { 0 };
+	struct larder_manifest_head done = {0};
 	struct scanning s;
 	auto_fd int fd = -1;
 

@@ -40,7 +40,7 @@ static void run_open(struct run *r)
 	outcome_init(&r->outcome);
 	r->origins[0] = r->world.origin;
 	r->params = (struct transfer_params){
-		.want = { .manifest_fd = -1, .base_manifest_fd = -1 },
+		.want = {.manifest_fd = -1, .base_manifest_fd = -1},
 		.origins = r->origins,
 		.n_origins = 1,
 		.sink = &r->sink.sink,
@@ -66,7 +66,7 @@ static void run_scan(struct run *r)
 static int run_with(struct run *r, struct xfer_pool *pool, const struct source_ops *const *ops)
 {
 	struct transfer *transfer = NULL;
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	int rc;
 
 	if (transfer_start(pool, ops, &r->params, &transfer, &err))
@@ -96,11 +96,11 @@ static void assert_says(const struct run *r, const char *part)
 
 /* --- what a transfer brings --- */
 
-static const char *const files[] = { "a",          "b/c",        "b/d e",     "b/new\nline", "b.x",
-				     "\xc3\xa4/f", "big/exact",  "big/odd",   "big/one",     "big/huge",
-				     "z/y/x/w/v" };
-static const size_t sizes[] = { 1,   100,           5000,           4096,           65535,
-				7,   64 * KB * 4,   64 * KB * 3 + 5, 65536, 3000 * KB + 1, 4097 };
+static const char *const files[] = {"a",       "b/c",	     "b/d e",	  "b/new\nline",
+				    "b.x",     "\xc3\xa4/f", "big/exact", "big/odd",
+				    "big/one", "big/huge",   "z/y/x/w/v"};
+static const size_t sizes[] = {
+	1, 100, 5000, 4096, 65535, 7, 64 * KB * 4, 64 * KB * 3 + 5, 65536, 3000 * KB + 1, 4097};
 
 static void fill_origin(const struct run *r)
 {
@@ -175,16 +175,16 @@ static void test_other_device_is_direct(void **state)
 
 static void test_present_and_subsets(void **state)
 {
-	const char *subsets[] = { "b", "z/*/x" };
-	uint8_t present[2] = { 0 };
+	const char *subsets[] = {"b", "z/*/x"};
+	uint8_t present[2] = {0};
 	struct run r;
 
 	(void)state;
 	run_open(&r);
-	world_file(r.world.origin, "a", 10, 1);     /* 0 */
-	world_file(r.world.origin, "b/c", 10, 2);   /* 1 */
-	world_file(r.world.origin, "b/d", 10, 3);   /* 2: present */
-	world_file(r.world.origin, "bb", 10, 4);    /* 3 */
+	world_file(r.world.origin, "a", 10, 1);	     /* 0 */
+	world_file(r.world.origin, "b/c", 10, 2);    /* 1 */
+	world_file(r.world.origin, "b/d", 10, 3);    /* 2: present */
+	world_file(r.world.origin, "bb", 10, 4);     /* 3 */
 	world_file(r.world.origin, "z/y/x/w", 9, 5); /* 4 */
 	run_scan(&r);
 	present[0] = 1u << 2;
@@ -237,7 +237,7 @@ static void test_links_what_is_the_same(void **state)
 
 static void test_copies_what_cannot_be_linked(void **state)
 {
-	const int refusals[] = { -EMLINK, -EXDEV, -ENOENT };
+	const int refusals[] = {-EMLINK, -EXDEV, -ENOENT};
 
 	(void)state;
 	for (size_t i = 0; i < 3; i++) {
@@ -297,11 +297,11 @@ static void test_damaged(void **state)
 
 static void test_changed_since(void **state)
 {
-	const size_t lengths[] = { 1000, 1000 * KB };
+	const size_t lengths[] = {1000, 1000 * KB};
 
 	(void)state;
 	for (size_t i = 0; i < 2; i++) {
-		struct timespec now[2] = { { .tv_nsec = UTIME_NOW }, { .tv_nsec = UTIME_NOW } };
+		struct timespec now[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_NOW}};
 		char full[600];
 		struct run r;
 
@@ -320,7 +320,7 @@ static void test_changed_since(void **state)
 
 static void test_touched_is_still_right(void **state)
 {
-	struct timespec now[2] = { { .tv_nsec = UTIME_NOW }, { .tv_nsec = UTIME_NOW } };
+	struct timespec now[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_NOW}};
 	char full[600];
 	struct run r;
 
@@ -388,7 +388,7 @@ static void test_unreadable_for_the_reader(void **state)
 	run_scan(&r);
 	snprintf(full, sizeof(full), "%s/closed", r.world.origin);
 	assert_int_equal(chmod(full, 0600), 0);
-	r.params.as = (struct source_as){ .uid = 65534, .gid = 65534 };
+	r.params.as = (struct source_as){.uid = 65534, .gid = 65534};
 	assert_int_equal(run_now(&r, false), -EACCES);
 	assert_says(&r, "user 65534 may not read closed");
 	assert_int_equal(chmod(full, 0644), 0);
@@ -553,7 +553,7 @@ static struct {
 	_Atomic bool bad_once, grown;
 	_Atomic int fetch_rc;
 	_Atomic uint64_t cut_at; /* a stream ends here */
-	sem_t *gate;             /* each open waits for it */
+	sem_t *gate;		 /* each open waits for it */
 } twisted;
 
 static bool twist_owns(const char *origin)
@@ -660,8 +660,8 @@ static const struct source_ops twist_open = {
 	.close = twist_close,
 	.open_shard = twist_open_shard,
 };
-static const struct source_ops *const streams[] = { &twist_stream, NULL };
-static const struct source_ops *const twists[] = { &twist_open, NULL };
+static const struct source_ops *const streams[] = {&twist_stream, NULL};
+static const struct source_ops *const twists[] = {&twist_open, NULL};
 
 static void twist_reset(void)
 {
@@ -694,7 +694,7 @@ static int run_twisted(struct run *r, const struct source_ops *const *ops, bool 
 
 static void test_heals_at_the_second_read(void **state)
 {
-	const size_t lengths[] = { 1000, 1000 * KB };
+	const size_t lengths[] = {1000, 1000 * KB};
 
 	(void)state;
 	for (size_t i = 0; i < 4; i++) {
@@ -706,7 +706,8 @@ static void test_heals_at_the_second_read(void **state)
 		assert_int_equal(run_twisted(&r, i < 2 ? twists : streams, false), 0);
 		assert_int_equal(r.progress.digest_mismatches, 1);
 		assert_int_equal(r.progress.done_bytes, lengths[i % 2]);
-		assert_int_equal(r.progress.origin_bytes, (i < 2 && i % 2 == 0 ? 1 : 2) * lengths[i % 2]);
+		assert_int_equal(r.progress.origin_bytes,
+				 (i < 2 && i % 2 == 0 ? 1 : 2) * lengths[i % 2]);
 		assert_true(world_same(r.world.origin, r.world.tree, "f"));
 		run_close(&r);
 	}
@@ -714,7 +715,7 @@ static void test_heals_at_the_second_read(void **state)
 
 static void test_grows_after_it_was_opened(void **state)
 {
-	const size_t lengths[] = { 1000, 1000 * KB };
+	const size_t lengths[] = {1000, 1000 * KB};
 
 	(void)state;
 	for (size_t i = 0; i < 4; i++) {
@@ -732,7 +733,7 @@ static void test_grows_after_it_was_opened(void **state)
 
 static void test_streams(void **state)
 {
-	const size_t lengths[] = { 1, 1000, 64 * KB, 1000 * KB + 1 };
+	const size_t lengths[] = {1, 1000, 64 * KB, 1000 * KB + 1};
 
 	(void)state;
 	for (size_t i = 0; i < 8; i++) {
@@ -890,8 +891,8 @@ static void test_large_ones_share(void **state)
 		runs[i].params.same_device_hint = i % 2;
 	}
 	for (unsigned int i = 0; i < 6; i++)
-		assert_int_equal(transfer_start(pool, origins, &runs[i].params, &transfers[i],
-						&err), 0);
+		assert_int_equal(
+			transfer_start(pool, origins, &runs[i].params, &transfers[i], &err), 0);
 	for (unsigned int i = 0; i < 6; i++) {
 		assert_int_equal(outcome_wait(&runs[i].outcome), 0);
 		assert_true(world_same(runs[i].world.origin, runs[i].world.tree, "f"));

@@ -68,7 +68,7 @@ static void make_parents(const char *full, size_t root_len)
 
 static void set_time(const char *full)
 {
-	struct timespec times[2] = { { .tv_sec = MTIME_S }, { .tv_sec = MTIME_S } };
+	struct timespec times[2] = {{.tv_sec = MTIME_S}, {.tv_sec = MTIME_S}};
 
 	assert_int_equal(utimensat(AT_FDCWD, full, times, AT_SYMLINK_NOFOLLOW), 0);
 }
@@ -139,10 +139,10 @@ int world_tmp(struct world *w)
 
 int world_manifest(struct world *w, const char *root)
 {
-	char *origins[1] = { strdup(root) };
-	struct larder_manifest_head head = { .name = "d", .version = "v1", .n_origins = 1 };
-	struct scan_params params = { .origin = root, .head = &head, .earlier_manifest_fd = -1 };
-	struct larder_error err = { 0 };
+	char *origins[1] = {strdup(root)};
+	struct larder_manifest_head head = {.name = "d", .version = "v1", .n_origins = 1};
+	struct scan_params params = {.origin = root, .head = &head, .earlier_manifest_fd = -1};
+	struct larder_error err = {0};
 	int fd = world_tmp(w);
 
 	head.origins[0] = origins[0];
@@ -304,7 +304,7 @@ void test_sink_init(struct test_sink *sink, const char *root)
 
 void outcome_init(struct outcome *outcome)
 {
-	*outcome = (struct outcome){ 0 };
+	*outcome = (struct outcome){0};
 	pthread_mutex_init(&outcome->lock, NULL);
 	pthread_cond_init(&outcome->change, NULL);
 }
@@ -341,7 +341,7 @@ struct xfer_pool *small_pool(bool no_uring, unsigned int threads)
 		.no_uring = no_uring,
 	};
 	struct xfer_pool *pool = NULL;
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 
 	if (xfer_pool_create(&params, &pool, &err))
 		fail_msg("pool: %s", err.text);

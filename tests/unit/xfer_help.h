@@ -15,13 +15,14 @@
 #include "xfer/transfer.h"
 
 struct world {
-	char dir[256];    /* removed with all in it at the end */
+	char dir[256];	  /* removed with all in it at the end */
 	char origin[300]; /* dir/origin */
-	char tree[300];   /* dir/tree */
+	char tree[300];	  /* dir/tree */
 };
 void world_open(struct world *w);
 void world_close(struct world *w);
-/* A file of that many bytes, a function of seed; directories are made. mtime is fixed to a second. */
+/* A file of that many bytes, a function of seed; directories are made. mtime is fixed to a second.
+ */
 void world_file(const char *root, const char *path, size_t size, unsigned int seed);
 /* Overwrites a byte in place and puts the time of change back. */
 void world_damage(const char *root, const char *path, size_t at);
@@ -39,14 +40,14 @@ int world_tmp(struct world *w);
 struct test_sink {
 	struct sink sink; /* first */
 	char root[300];
-	char base[300];  /* to link from; "" none */
+	char base[300]; /* to link from; "" none */
 	_Atomic unsigned int created, committed, linked, made, flushed;
-	int create_rc;          /* -errno of every create */
+	int create_rc; /* -errno of every create */
 	int commit_rc;
 	int link_rc;
 	int flush_rc;
-	bool full;              /* create hands out /dev/full */
-	bool nowhere;           /* nothing is kept: for a million shards */
+	bool full;		/* create hands out /dev/full */
+	bool nowhere;		/* nothing is kept: for a million shards */
 	unsigned int commit_us; /* each commit takes this long */
 };
 void test_sink_init(struct test_sink *sink, const char *root);
