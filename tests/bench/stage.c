@@ -89,14 +89,17 @@ static int copy_tree(struct tier *tier, const struct xfer_pool_params *pool_para
 		     const struct larder_manifest_head *head, const char *origin,
 		     struct larder_error *err)
 {
-	const struct tree_key key = { "site", head->name, head->version, head->digest };
-	struct waiting waiting = { .lock = PTHREAD_MUTEX_INITIALIZER,
-				   .change = PTHREAD_COND_INITIALIZER };
+	const struct tree_key key = {"site", head->name, head->version, head->digest};
+	struct waiting waiting = {.lock = PTHREAD_MUTEX_INITIALIZER,
+				  .change = PTHREAD_COND_INITIALIZER};
 	_Atomic uint64_t shards = 0;
-	struct tree_sink_params sink = { .tier = tier, .key = key, .durable = durable, .arg = &shards };
-	struct transfer_params params = { .want = { .manifest_fd = manifest, .base_manifest_fd = -1 },
-					  .origins = &origin, .n_origins = 1,
-					  .done = done, .arg = &waiting };
+	struct tree_sink_params sink = {
+		.tier = tier, .key = key, .durable = durable, .arg = &shards};
+	struct transfer_params params = {.want = {.manifest_fd = manifest, .base_manifest_fd = -1},
+					 .origins = &origin,
+					 .n_origins = 1,
+					 .done = done,
+					 .arg = &waiting};
 	struct transfer_progress progress;
 	struct xfer_pool *pool = NULL;
 	struct transfer *transfer;
@@ -104,8 +107,7 @@ static int copy_tree(struct tier *tier, const struct xfer_pool_params *pool_para
 	double start = now_s();
 
 	params.same_device_hint = stat(origin, &st) == 0 && st.st_dev == tier_dev(tier);
-	if (tree_create(tier, &key, manifest, err) ||
-	    tree_sink_create(&sink, &params.sink, err) ||
+	if (tree_create(tier, &key, manifest, err) || tree_sink_create(&sink, &params.sink, err) ||
 	    xfer_pool_create(pool_params, &pool, err) ||
 	    transfer_start(pool, origins, &params, &transfer, err))
 		return -1;
@@ -126,7 +128,7 @@ static int copy_tree(struct tier *tier, const struct xfer_pool_params *pool_para
 static int verb_copy(const struct xfer_pool_params *params, char **argv)
 {
 	struct larder_manifest_head head;
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	auto_fd int manifest = open(argv[0], O_RDONLY | O_CLOEXEC);
 	struct tier *tier = NULL;
 	char id[33];
@@ -142,12 +144,12 @@ static int verb_copy(const struct xfer_pool_params *params, char **argv)
 
 static int verb_scan(unsigned int threads, char **argv)
 {
-	struct larder_manifest_head head = { .name = "bench", .version = "v1", .n_origins = 1 };
-	struct larder_manifest_head got = { 0 };
-	struct larder_error err = { 0 };
+	struct larder_manifest_head head = {.name = "bench", .version = "v1", .n_origins = 1};
+	struct larder_manifest_head got = {0};
+	struct larder_error err = {0};
 	auto_fd int out = open(argv[1], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	struct scan_params params = { .origin = argv[0], .head = &head, .threads = threads,
-				      .earlier_manifest_fd = -1 };
+	struct scan_params params = {
+		.origin = argv[0], .head = &head, .threads = threads, .earlier_manifest_fd = -1};
 	double start = now_s();
 
 	head.origins[0] = argv[0];
@@ -162,7 +164,7 @@ static int verb_scan(unsigned int threads, char **argv)
 
 static int verb_touch(const char *text)
 {
-	struct larder_error err = { 0 };
+	struct larder_error err = {0};
 	unsigned char *memory;
 	uint64_t bytes;
 
@@ -186,7 +188,7 @@ static int usage(void)
 
 int main(int argc, char **argv)
 {
-	struct xfer_pool_params params = { 0 };
+	struct xfer_pool_params params = {0};
 	struct larder_error err;
 	int c;
 
