@@ -17,10 +17,8 @@
 #include "server/evictor.h"
 #include "server/log.h"
 #include "server/space.h"
+#include "server/stage_inside.h"
 #include "server/stage_plan.h"
-
-static void stage_begin(void *arg);
-static void stage_end(struct stage *stage, int rc, const struct larder_error *err);
 
 struct stage *stage_of(struct larderd *d, uint64_t tree_id)
 {
@@ -127,7 +125,7 @@ void stage_leave(struct interest *interest)
 
 /* --- planning */
 
-static void stage_begin(void *arg)
+void stage_begin(void *arg)
 {
 	struct stage *stage = arg;
 	struct larder_error err = {0};
@@ -154,11 +152,6 @@ void stage_unblock(struct larderd *d, uint64_t tree_id)
 		stage_begin(stage);
 }
 
-static bool stage_wanted_again(const struct stage *stage)
-{
-	return stage->cancelled && stage->interests;
-}
-
 void stage_planned(struct stage *stage)
 {
 	struct stage_plan *plan = stage->plan;
@@ -175,41 +168,13 @@ void stage_planned(struct stage *stage)
 
 /* --- transferring */
 
-struct stage_letter {
-	struct letter letter;
-	struct stage *stage;
-	int rc;
-	struct larder_error err;
-	uint64_t bytes;
-	size_t n;
-	uint64_t indices[];
-};
-
-static void account_durable(struct stage *stage, const struct stage_letter *letter, struct larder_error *err)
-{
-	struct inventory *inv = stage->d->inv;
-
-	stage->durable_shards += letter->n;
-	stage->durable_bytes += letter->bytes;
-	stage->tree.present_shards += letter->n;
-	stage->tree.present_bytes += letter->bytes;
-	if (inventory_begin(inv, err))
-		return;
-	if (inventory_bitmap_set(inv, stage->tree_id, letter->indices, letter->n, err) ||
-	    inventory_tree_present(inv, stage->tree_id, stage->tree.present_shards,
-				   stage->tree.present_bytes, err) ||
-	    inventory_count(inv, INV_COUNTER_staged_shards, letter->n) ||
-	    inventory_commit(inv, err))
-		inventory_rollback(inv);
-}
-
 static void on_durable(void *arg)
 {
 	auto_free struct stage_letter *letter = arg;
 	struct stage *stage = letter->stage;
 	struct larder_error err = {0};
 
-	account_durable(stage, letter, &err);
+	stage_account(stage, letter, &err);
 	if (err.code) /* the bytes are there; a restart finds them by name */
 		log_event(LOG_LEVEL_ERR, "stage.account", "error=\"%s\"", err.text);
 	space_return(stage, letter->bytes, letter->n);
@@ -292,7 +257,7 @@ static struct stage *next_queued(struct larderd *d)
 	return NULL;
 }
 
-static void start_next(struct larderd *d)
+void stage_start_next(struct larderd *d)
 {
 	struct stage *stage;
 
@@ -309,122 +274,6 @@ void stage_admitted(struct stage *stage, int rc, const struct larder_error *err)
 	stage->phase = STAGE_QUEUED;
 	if (stage->d->running_transfers < stage->d->config.max_transfers)
 		stage_transfer(stage);
-}
-
-/* --- the end */
-
-/* Counters and the log, in one transaction with the tree's state. */
-static int record_end(struct stage *stage, enum larder_tree_state state, int64_t ms,
-		      const struct larder_error *why, struct larder_error *err)
-{
-	struct inventory *inv = stage->d->inv;
-	struct transfer_progress p = {0};
-
-	if (stage->transfer)
-		transfer_progress_get(stage->transfer, &p);
-	if (inventory_begin(inv, err))
-		return -err->code;
-	inventory_count(inv, INV_COUNTER_origin_bytes, p.origin_bytes);
-	inventory_count(inv, INV_COUNTER_reused_bytes, p.linked_bytes);
-	inventory_count(inv, INV_COUNTER_digest_mismatches, p.digest_mismatches);
-	inventory_count(inv, INV_COUNTER_origin_errors, p.origin_errors);
-	inventory_event_add(inv, now_s(), state == LARDER_TREE_FAILED ? "stage.failed" : "stage.done",
-			    "dataset=%s:%s state=%s origin_bytes=%llu linked_bytes=%llu shards=%llu ms=%lld%s%s",
-			    stage->tree.name, stage->tree.version, larder_tree_state_word(state),
-			    (unsigned long long)p.origin_bytes, (unsigned long long)p.linked_bytes,
-			    (unsigned long long)stage->durable_shards, (long long)ms,
-			    why && why->text[0] ? " error=" : "", why ? why->text : "");
-	if (inventory_tree_state(inv, stage->tree_id, state, why ? why->text : NULL, err) ||
-	    (state == LARDER_TREE_READY && inventory_tree_staged(inv, stage->tree_id, ms, err)) ||
-	    inventory_commit(inv, err)) {
-		inventory_rollback(inv);
-		return -err->code;
-	}
-	return 0;
-}
-
-static enum larder_tree_state end_state(const struct stage *stage, int rc)
-{
-	bool whole = stage->plan && stage->plan->n_subsets == 0;
-
-	if (rc == 0)
-		return whole || stage->tree.present_shards == stage->tree.shards ? LARDER_TREE_READY
-										 : LARDER_TREE_PARTIAL;
-	return rc == -ECANCELED ? LARDER_TREE_PARTIAL : LARDER_TREE_FAILED;
-}
-
-/* Frees what the round had; the stage itself stays. */
-static void end_round(struct stage *stage)
-{
-	if (stage->phase == STAGE_RUNNING)
-		stage->d->running_transfers--;
-	if (stage->transfer)
-		transfer_destroy(stage->transfer);
-	stage->transfer = NULL;
-	space_return(stage, stage->held_bytes, stage->held_inodes);
-	stage_plan_destroy(stage->d, stage->plan);
-	stage->plan = NULL;
-}
-
-/* Tells those whom this round served; who came too late for it, or is wanted again, stays. */
-static void tell(struct stage *stage, int rc, const struct larder_error *err)
-{
-	struct interest *one, *tmp;
-
-	DL_FOREACH_SAFE(stage->interests, one, tmp) {
-		if ((rc == 0 || rc == -ECANCELED) && !one->planned)
-			continue;
-		DL_DELETE(stage->interests, one);
-		one->stage = NULL;
-		one->done(one, rc, err);
-	}
-}
-
-static bool again(struct stage *stage, int rc)
-{
-	if (rc == -ENOSPC && stage->phase == STAGE_RUNNING && !stage->retried && stage->interests) {
-		stage->retried = true; /* somebody else filled the disk: evict and try once more */
-		inventory_count(stage->d->inv, INV_COUNTER_enospc_evictions, 1);
-		inventory_event_add(stage->d->inv, now_s(), "stage.enospc", "dataset=%s:%s", stage->tree.name,
-				    stage->tree.version);
-		return true;
-	}
-	return rc == -ECANCELED && stage_wanted_again(stage);
-}
-
-static void stage_end(struct stage *stage, int rc, const struct larder_error *err)
-{
-	struct larderd *d = stage->d;
-	struct larder_error problem = {0};
-	enum larder_tree_state state = end_state(stage, rc);
-	int64_t ms = stage->began_ms ? now_mono_ms() - stage->began_ms : 0;
-	bool repeat = again(stage, rc);
-
-	stage->ending = true;
-	if (!repeat && record_end(stage, state, ms, rc && rc != -ECANCELED ? err : NULL, &problem)) {
-		log_event(LOG_LEVEL_ERR, "stage.record", "error=\"%s\"", problem.text);
-		rc = rc ? rc : -problem.code;
-		err = rc ? err : &problem;
-	}
-	log_event(LOG_LEVEL_INFO, "stage.end", "dataset=%s:%s rc=%d state=%s ms=%lld error=\"%s\"", stage->tree.name,
-		  stage->tree.version, rc, larder_tree_state_word(state), (long long)ms, rc ? err->text : "");
-	end_round(stage);
-	if (!repeat)
-		tell(stage, rc, err);
-	stage->ending = false;
-	if (stage->interests) {
-		if (repeat || !inventory_tree_state(d->inv, stage->tree_id, LARDER_TREE_STAGING, NULL, &problem)) {
-			stage_begin(stage);
-			return;
-		}
-		tell(stage, -problem.code, &problem);
-	}
-	if (stage->manifest_fd >= 0)
-		close(stage->manifest_fd);
-	HASH_DEL(d->stages, stage);
-	free(stage);
-	start_next(d);
-	space_watch(d);
 }
 
 void stages_close(struct larderd *d)
