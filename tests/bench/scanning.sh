@@ -15,7 +15,7 @@ scanning() {
 			larder) timed "$work" larder "$bytes" "$BENCH_DIR" \
 				"$BENCH_BIN/stage" scan "$source" "$BENCH_DIR/manifest" ;;
 			xxh128sum) timed "$work" xxh128sum "$bytes" "$BENCH_DIR" \
-				sh -c 'find "$1" -type f -print0 | xargs -0 xxh128sum' sh "$source" ;;
+				sh -c 'find "$1" -type f -print0 | xargs -0 xxh128sum 2>/dev/null' sh "$source" ;;
 			cat) timed "$work" cat "$bytes" "$BENCH_DIR" \
 				sh -c 'find "$1" -type f -print0 | xargs -0 cat' sh "$source" ;;
 			esac || return 1
