@@ -72,6 +72,14 @@ static int run(struct larderd *d)
 	return status;
 }
 
+static int check(const struct config *config)
+{
+	int fatal = config_inspect(config, print_finding, NULL);
+
+	fatal += config_inspect_catalog(config, print_finding, NULL);
+	return fatal > 0;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct argp argp = {
@@ -89,7 +97,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "larderd: %s\n", err.text);
 		return 1;
 	}
-	status = options.check ? config_inspect(&d.config, print_finding, NULL) > 0 : run(&d);
+	status = options.check ? check(&d.config) : run(&d);
 	config_fini(&d.config);
 	return status;
 }

@@ -136,8 +136,11 @@ static void no_room(struct want *want, const struct larder_error *err)
 	struct larder_error told = {.code = err->code};
 	char holders[512];
 
-	holders_text(request->d, 0, request->key.job_id, request->uid, false, holders, sizeof(holders));
-	snprintf(told.text, sizeof(told.text), "%.480s; room is held by %.480s", err->text, holders);
+	if (!holders_text(request->d, 0, request->key.job_id, request->uid, false, holders, sizeof(holders)))
+		snprintf(told.text, sizeof(told.text), "%s", err->text);
+	else
+		snprintf(told.text, sizeof(told.text),
+			 "%.400s; data here is held by %.400s; wait for it, or use --dataset-on-fail=bypass", err->text, holders);
 	want_failed(want, -ENOSPC, &told);
 }
 

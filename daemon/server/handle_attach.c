@@ -119,7 +119,8 @@ static int step_allows(const struct request *request, const struct larder_spec *
 {
 	for (unsigned int i = 0; i < request->n_wants; i++) {
 		const struct want *want = &request->wants[i];
-		bool own_differs = step->kind == LARDER_SPEC_OWN && strcmp(step->origin, want->tree.origin) != 0;
+		const char *origin = want->described ? want->tree.origin : want->spec.origin;
+		bool own_differs = step->kind == LARDER_SPEC_OWN && (!origin || strcmp(step->origin, origin) != 0);
 
 		if (strcmp(want->spec.name, step->name) != 0)
 			continue;

@@ -57,16 +57,12 @@ static void on_gone(int rc, const struct larder_error *err, void *arg)
 static void refuse_held(struct session *session, const struct inv_tree *tree, const struct larder_error *err)
 {
 	struct larderd *d = session_daemon(session);
-	struct larder_error ignored;
 	char holders[512];
-	uint32_t leases = 0;
 
-	if (inventory_lease_count(d->inv, tree->id, &leases, &ignored) || !leases) {
+	if (!holders_text(d, tree->id, 0, 0, true, holders, sizeof(holders)))
 		session_fail(session, err);
-		return;
-	}
-	session_refuse(session, err->code, "%s: %s; wait for them, or take it from under them with --force", err->text,
-		       holders_text(d, tree->id, 0, 0, true, holders, sizeof(holders)));
+	else
+		session_refuse(session, err->code, "%s: %s; wait for it, or take it away with --force", err->text, holders);
 }
 
 static void evict_one(struct session *session, const struct inv_tree *tree, void *arg)

@@ -85,10 +85,10 @@ static void explain_job(struct session *session, struct request *request)
 		say(session, "  %s", request->text);
 	for (unsigned int i = 0; i < request->n_wants; i++)
 		explain_want(session, &request->wants[i]);
-	if (request->outcome != LARDER_OUTCOME_READY)
-		say(session, "  leases on this node: %s",
-		    holders_text(request->d, 0, request->key.job_id, session_uid(session), session_admin(session), holders,
-				 sizeof(holders)));
+	if (request->outcome != LARDER_OUTCOME_READY &&
+	    holders_text(request->d, 0, request->key.job_id, session_uid(session), session_admin(session), holders,
+			 sizeof(holders)))
+		say(session, "  data on this node is held by %s", holders);
 	if (request->outcome == LARDER_OUTCOME_PENDING)
 		say(session, "  it is held back for %s more at most (%s)",
 		    larder_duration_format(request->deadline_ms - now, left, sizeof(left)), request->deadline_why);

@@ -54,7 +54,7 @@ static int within_quota(struct session *session, const struct inv_tree *tree, co
 		return -err->code;
 	if (quota_add(sum.bytes, tree->bytes) <= d->config.pin_quota)
 		return 0;
-	return larder_error_set(err, EDQUOT, "%s:%s is %s and you have pinned %s of the %s you may; unpin something",
+	return larder_error_set(err, EDQUOT, "%s:%s is %s, and you have pinned %s of your quota of %s; unpin something",
 				tree->name, tree->version, larder_size_format(tree->bytes, need, sizeof(need)),
 				larder_size_format(sum.bytes, have, sizeof(have)),
 				larder_size_format(d->config.pin_quota, quota, sizeof(quota)));

@@ -40,7 +40,7 @@ static int add_lease(const struct inv_lease *lease, void *arg)
 	return 0;
 }
 
-const char *holders_text(struct larderd *d, uint64_t tree, uint32_t except, uid_t uid, bool admin, char *buf,
+unsigned int holders_text(struct larderd *d, uint64_t tree, uint32_t except, uid_t uid, bool admin, char *buf,
 			 size_t len)
 {
 	struct holders h = {.d = d, .uid = uid, .admin = admin, .except = except};
@@ -48,5 +48,5 @@ const char *holders_text(struct larderd *d, uint64_t tree, uint32_t except, uid_
 
 	inventory_lease_each(d->inv, tree, 0, add_lease, &h, &ignored);
 	snprintf(buf, len, "%u job%s%s%s", h.all, h.all == 1 ? "" : "s", h.text, h.told && h.told < h.all ? ", …" : "");
-	return buf;
+	return h.all;
 }

@@ -9,9 +9,9 @@
 
 /*
  * "4 jobs: job 42 (alice, 3 min), job 43 (bob, 5 s), …"; tree 0: of any tree; except: a job that is
- * not counted (0: none). Writes into buf and returns it.
+ * not counted (0: none). Writes into buf; returns how many jobs.
  */
-const char *holders_text(struct larderd *d, uint64_t tree, uint32_t except, uid_t uid, bool admin, char *buf,
+unsigned int holders_text(struct larderd *d, uint64_t tree, uint32_t except, uid_t uid, bool admin, char *buf,
 			 size_t len);
 
 #endif

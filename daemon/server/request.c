@@ -16,6 +16,7 @@
 #include "server/admit.h"
 #include "server/dataset.h"
 #include "server/log.h"
+#include "server/names.h"
 
 static void want_check(struct want *want, bool fresh);
 
@@ -298,6 +299,7 @@ static struct request *request_make(struct larderd *d, const struct request_para
 {
 	struct request *request = calloc(1, sizeof(*request));
 	int64_t now = now_s();
+	char user[64];
 
 	if (!request) {
 		larder_error_set(err, ENOMEM, "out of memory");
@@ -315,6 +317,7 @@ static struct request *request_make(struct larderd *d, const struct request_para
 		.since_s = p->since_s ? p->since_s : now,
 	};
 	request->since_ms = now_mono_ms() - (now - request->since_s) * 1000;
+	names_user(d, p->uid, user, sizeof(user)); /* asked now, so that it is known when a sentence needs it */
 	HASH_ADD(hh, d->requests, key, sizeof(request->key), request);
 	if (take_specs(request, list, err)) {
 		request_destroy(request);

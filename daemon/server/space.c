@@ -85,8 +85,7 @@ static int refuse(struct stage *stage, const struct quota_answer *answer, const 
 					stage->tree.name, stage->tree.version, need,
 					larder_size_format(answer->room.max_bytes, have, sizeof(have)));
 	return larder_error_set(err, ENOSPC,
-				"%s:%s needs %s and %s can be had; %s is held by running jobs, %s by pins; wait for "
-				"them, or use --dataset-on-fail=bypass",
+				"%s:%s needs %s and %s can be had (%s is leased by running jobs, %s pinned)",
 				stage->tree.name, stage->tree.version, need, have,
 				larder_size_format(plan->leased_bytes, leased, sizeof(leased)),
 				larder_size_format(plan->pinned_bytes, pinned, sizeof(pinned)));

@@ -31,7 +31,7 @@ teardown() { show_logs_on_failure; }
 	contains "$(job_output "$bad")" second:v1
 	contains "$(job_output "$bad")" 'needs 172 MiB'
 	contains "$(job_output "$bad")" 'can be had'
-	contains "$(job_output "$bad")" 'held by running jobs (1 '
+	contains "$(job_output "$bad")" 'held by 1 job'
 	contains "$(job_output "$bad")" on-fail=bypass
 	lacks "$(job_output "$bad")" the-body-ran
 	tree_is n1 first:v1 ready
