@@ -86,16 +86,16 @@ static int list_row(const struct larder_catalog_row *from, void *arg)
 
 static int catalog_ls(struct ctl *ctl, size_t n_args, const char **args)
 {
-	static const unsigned int types[] = { LARDER_MSG_CATALOG, 0 };
+	static const unsigned int types[] = {LARDER_MSG_CATALOG, 0};
 	struct larder_error err = {0};
-	struct listing listing = { .ctl = ctl, .err = &err };
+	struct listing listing = {.ctl = ctl, .err = &err};
 	int code = listing_open(&listing, types);
 
 	if (code != CTL_DONE)
 		return code;
-	return listing_close(&listing, larder_catalog_each(ctl_catalog_dir(ctl),
-							   n_args ? args[0] : NULL, geteuid(),
-							   getegid(), list_row, &listing, &err));
+	return listing_close(&listing,
+			     larder_catalog_each(ctl_catalog_dir(ctl), n_args ? args[0] : NULL,
+						 geteuid(), getegid(), list_row, &listing, &err));
 }
 
 /* --- check */
@@ -112,14 +112,15 @@ static int check_version(struct listing *listing, const struct larder_catalog_ro
 	struct larder_error why = {0};
 	char text[LARDER_ERROR_MAX + 200];
 	uint64_t problems = 0;
-	int rc = row->problem ? larder_error_set(&why, EINVAL, "%s", row->problem) :
-				catalog_check_version(&check, &problems, &why);
+	int rc = row->problem ? larder_error_set(&why, EINVAL, "%s", row->problem)
+			      : catalog_check_version(&check, &problems, &why);
 
 	if (rc != 0)
 		snprintf(text, sizeof(text), "%s:%s is damaged: %s", row->name, row->version,
 			 why.text);
 	else if (problems > 0)
-		snprintf(text, sizeof(text), "%s:%s is sound, but %" PRIu64 " shards differ at the origin %s",
+		snprintf(text, sizeof(text),
+			 "%s:%s is sound, but %" PRIu64 " shards differ at the origin %s",
 			 row->name, row->version, problems, row->head->origins[0]);
 	else
 		snprintf(text, sizeof(text), "%s:%s is sound (%" PRIu64 " shards)%s", row->name,
@@ -146,10 +147,10 @@ static int check_row(const struct larder_catalog_row *row, void *arg)
 
 static int catalog_check_verb(struct ctl *ctl, size_t n_args, const char **args)
 {
-	static const unsigned int types[] = { LARDER_MSG_SHARD, LARDER_MSG_LINE, 0 };
+	static const unsigned int types[] = {LARDER_MSG_SHARD, LARDER_MSG_LINE, 0};
 	char name[LARDER_NAME_MAX + 1], version[LARDER_VERSION_MAX + 1];
 	struct larder_error err = {0};
-	struct listing listing = { .ctl = ctl, .err = &err };
+	struct listing listing = {.ctl = ctl, .err = &err};
 	int code, rc;
 
 	(void)n_args;
@@ -164,14 +165,17 @@ static int catalog_check_verb(struct ctl *ctl, size_t n_args, const char **args)
 	rc = larder_catalog_each(ctl_catalog_dir(ctl), name, geteuid(), getegid(), check_row,
 				 &listing, &err);
 	if (rc == 0 && !listing.found)
-		rc = larder_error_set(&err, ENOENT, "%s has no version '%s'; 'larder catalog ls %s' "
-				      "lists what there is", name, version, name);
+		rc = larder_error_set(&err, ENOENT,
+				      "%s has no version '%s'; 'larder catalog ls %s' "
+				      "lists what there is",
+				      name, version, name);
 	return listing_close(&listing, rc);
 }
 
 /* --- alias and rm */
 
-static int alias_set(struct ctl *ctl, const char *spec, const char *version, struct larder_error *err)
+static int alias_set(struct ctl *ctl, const char *spec, const char *version,
+		     struct larder_error *err)
 {
 	char name[LARDER_NAME_MAX + 1], alias[LARDER_VERSION_MAX + 1];
 	struct larder_manifest_head head = {0};
@@ -187,7 +191,8 @@ static int alias_set(struct ctl *ctl, const char *spec, const char *version, str
 		rc = catalog_file_open(dir, version, &fd, &head, err);
 	larder_manifest_head_fini(&head);
 	if (rc == -ENOENT && dir >= 0)
-		return larder_error_set(err, ENOENT, "%s has no version '%s' that an alias could stand "
+		return larder_error_set(err, ENOENT,
+					"%s has no version '%s' that an alias could stand "
 					"for; 'larder catalog ls %s' lists what there is",
 					name, version, name);
 	if (rc == 0 && !ctl->options.dry_run)
@@ -220,10 +225,12 @@ static int rm_check(int dir, const char *name, const char *version, bool *alias,
 		return 0;
 	rc = catalog_alias_of(dir, version, other, err);
 	if (rc == 1)
-		return larder_error_set(err, EBUSY, "the alias %s stands for %s:%s; move it first "
-					"('larder catalog alias %s:%s OTHER') or remove it ('larder "
-					"catalog rm %s:%s')", other, name, version, name, other,
-					name, other);
+		return larder_error_set(
+			err, EBUSY,
+			"the alias %s stands for %s:%s; move it first "
+			"('larder catalog alias %s:%s OTHER') or remove it ('larder "
+			"catalog rm %s:%s')",
+			other, name, version, name, other, name, other);
 	return rc;
 }
 
@@ -245,7 +252,8 @@ static int catalog_rm_verb(struct ctl *ctl, size_t n_args, const char **args)
 		rc = rm_check(dir, name, version, &alias, &err);
 	if (rc != 0)
 		return ctl_complain_error(&err);
-	snprintf(question, sizeof(question), "Remove %s%s:%s from the catalog? Its files at the origin "
+	snprintf(question, sizeof(question),
+		 "Remove %s%s:%s from the catalog? Its files at the origin "
 		 "stay, and so do copies on nodes until they are evicted.",
 		 alias ? "the alias " : "", name, version);
 	if (!ctl->options.dry_run)
@@ -255,7 +263,8 @@ static int catalog_rm_verb(struct ctl *ctl, size_t n_args, const char **args)
 	if (rc != 0)
 		return ctl_complain_error(&err);
 	if (code == CTL_DONE)
-		ctl_say(ctl, "%s %s:%s", ctl->options.dry_run ? "would remove" : "removed", name, version);
+		ctl_say(ctl, "%s %s:%s", ctl->options.dry_run ? "would remove" : "removed", name,
+			version);
 	return code;
 }
 
@@ -266,10 +275,10 @@ static const struct {
 	size_t min, max;
 	int (*run)(struct ctl *ctl, size_t n_args, const char **args);
 } verbs[] = {
-	{ "ls", 0, 1, catalog_ls },
-	{ "alias", 2, 2, catalog_alias_verb },
-	{ "check", 1, 1, catalog_check_verb },
-	{ "rm", 1, 1, catalog_rm_verb },
+	{"ls", 0, 1, catalog_ls},
+	{"alias", 2, 2, catalog_alias_verb},
+	{"check", 1, 1, catalog_check_verb},
+	{"rm", 1, 1, catalog_rm_verb},
 };
 
 int ctl_catalog(struct ctl *ctl)

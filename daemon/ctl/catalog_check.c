@@ -36,7 +36,8 @@ static int check_file(const struct shard *shard, const struct stat *st, char *pr
 static int check_link(int origin, const struct shard *shard, const struct stat *st, char *problem)
 {
 	char target[LARDER_PATH_BYTES + 2];
-	ssize_t n = S_ISLNK(st->st_mode) ? readlinkat(origin, shard->path, target, sizeof(target)) : -1;
+	ssize_t n =
+		S_ISLNK(st->st_mode) ? readlinkat(origin, shard->path, target, sizeof(target)) : -1;
 
 	if (n < 0)
 		return snprintf(problem, PROBLEM_MAX, "is no symbolic link any more");
@@ -53,13 +54,12 @@ static int check_shard(int origin, const struct shard *shard, char *problem)
 	if (fstatat(origin, shard->path, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return snprintf(problem, PROBLEM_MAX, "%s", strerror(errno));
 	switch (shard->type) {
-	case SHARD_FILE:
-		return check_file(shard, &st, problem);
-	case SHARD_SYMLINK:
-		return check_link(origin, shard, &st, problem);
+	case SHARD_FILE: return check_file(shard, &st, problem);
+	case SHARD_SYMLINK: return check_link(origin, shard, &st, problem);
 	case SHARD_DIR:
-		return S_ISDIR(st.st_mode) ?
-			       0 : snprintf(problem, PROBLEM_MAX, "is no directory any more");
+		return S_ISDIR(st.st_mode)
+			       ? 0
+			       : snprintf(problem, PROBLEM_MAX, "is no directory any more");
 	}
 	return snprintf(problem, PROBLEM_MAX, "has an unknown type");
 }
@@ -70,8 +70,7 @@ static int tell(const struct catalog_check *check, const struct shard *shard, co
 	auto_free char *path = larder_path_encode(shard->path);
 	char dataset[LARDER_NAME_MAX + LARDER_VERSION_MAX + 2];
 	const struct larder_msg_SHARD row = {
-		.dataset = dataset, .path = path, .size = shard->size, .problem = problem
-	};
+		.dataset = dataset, .path = path, .size = shard->size, .problem = problem};
 
 	if (!path)
 		return larder_error_set(err, ENOMEM, "out of memory");
@@ -79,8 +78,8 @@ static int tell(const struct catalog_check *check, const struct shard *shard, co
 	return sheets_add(check->sheets, NULL, LARDER_MSG_SHARD, &row, err);
 }
 
-static int check_shards(const struct catalog_check *check, struct manifest_reader *reader, int origin,
-			uint64_t *problems, struct larder_error *err)
+static int check_shards(const struct catalog_check *check, struct manifest_reader *reader,
+			int origin, uint64_t *problems, struct larder_error *err)
 {
 	char problem[PROBLEM_MAX];
 	struct shard shard;
@@ -106,8 +105,10 @@ static int check_origin(const struct catalog_check *check, int fd,
 	int rc;
 
 	if (head->origins[0][0] != '/')
-		return larder_error_set(err, EOPNOTSUPP, "the origin %s is no path; only paths can be "
-					"compared", head->origins[0]);
+		return larder_error_set(err, EOPNOTSUPP,
+					"the origin %s is no path; only paths can be "
+					"compared",
+					head->origins[0]);
 	origin = open(head->origins[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (origin < 0)
 		return larder_error_set(err, errno, "open the origin %s: %s", head->origins[0],

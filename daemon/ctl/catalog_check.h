@@ -9,7 +9,7 @@
 
 struct catalog_check {
 	const char *catalog, *name, *version;
-	bool against_origin; /* compare type, size and mtime of every shard */
+	bool against_origin;   /* compare type, size and mtime of every shard */
 	struct sheets *sheets; /* gets a SHARD row for each that differs */
 };
 

@@ -41,15 +41,18 @@ static int make_dir(int catalog, const char *dir, const char *name, struct larde
 	return larder_error_set(err, errno, "make %s/%s: %s", dir, name, strerror(errno));
 }
 
-int catalog_file_dir(const char *dir, const char *name, bool make, int *fd, struct larder_error *err)
+int catalog_file_dir(const char *dir, const char *name, bool make, int *fd,
+		     struct larder_error *err)
 {
 	auto_fd int catalog = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int rc = 0;
 
 	if (catalog < 0)
-		return larder_error_set(err, errno,
-					"the catalog %s: %s. An admin makes it; --catalog or LARDER_CATALOG "
-					"names another", dir, strerror(errno));
+		return larder_error_set(
+			err, errno,
+			"the catalog %s: %s. An admin makes it; --catalog or LARDER_CATALOG "
+			"names another",
+			dir, strerror(errno));
 	if (make)
 		rc = make_dir(catalog, dir, name, err);
 	if (rc != 0)
@@ -58,7 +61,8 @@ int catalog_file_dir(const char *dir, const char *name, bool make, int *fd, stru
 	if (*fd >= 0)
 		return 0;
 	if (errno == ENOENT)
-		return larder_error_set(err, ENOENT, "the catalog %s has no dataset '%s'", dir, name);
+		return larder_error_set(err, ENOENT, "the catalog %s has no dataset '%s'", dir,
+					name);
 	return larder_error_set(err, errno, "open %s/%s: %s", dir, name, strerror(errno));
 }
 
@@ -87,7 +91,8 @@ static int draft_named(int dir_fd, struct catalog_draft *draft, struct larder_er
 {
 	for (int i = 0; i < TRIES; i++) {
 		snprintf(draft->name, sizeof(draft->name), ".draft.%d.%d", (int)getpid(), i);
-		draft->fd = openat(dir_fd, draft->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+		draft->fd =
+			openat(dir_fd, draft->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 		if (draft->fd >= 0)
 			return 0;
 		if (errno != EEXIST)
@@ -148,7 +153,7 @@ void catalog_draft_destroy(int dir_fd, struct catalog_draft *draft)
 		unlinkat(dir_fd, draft->name, 0);
 	if (draft->fd >= 0)
 		close(draft->fd);
-	*draft = (struct catalog_draft){ .fd = -1 };
+	*draft = (struct catalog_draft){.fd = -1};
 }
 
 /* --- aliases */
@@ -192,7 +197,8 @@ int catalog_alias_set(int dir_fd, const char *alias, const char *version, struct
 	snprintf(draft, sizeof(draft), ".alias.%d", (int)getpid());
 	unlinkat(dir_fd, draft, 0);
 	if (symlinkat(target, dir_fd, draft) != 0)
-		return larder_error_set(err, errno, "make the alias %s: %s", alias, strerror(errno));
+		return larder_error_set(err, errno, "make the alias %s: %s", alias,
+					strerror(errno));
 	if (renameat(dir_fd, draft, dir_fd, name) != 0) {
 		int code = errno;
 

@@ -19,7 +19,8 @@ void catalog_file_name(const char *version, char out[CATALOG_FILE_MAX]);
  * The directory of a dataset in the catalog `dir`; `make` makes it when it is not there (not the
  * catalog itself). Descriptor to close, or -ENOENT, -EACCES, ….
  */
-int catalog_file_dir(const char *dir, const char *name, bool make, int *fd, struct larder_error *err);
+int catalog_file_dir(const char *dir, const char *name, bool make, int *fd,
+		     struct larder_error *err);
 /* The manifest of a version in it, no alias. -ENOENT without a sentence when there is none. */
 int catalog_file_open(int dir_fd, const char *version, int *fd, struct larder_manifest_head *head,
 		      struct larder_error *err);

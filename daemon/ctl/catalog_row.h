@@ -1,4 +1,5 @@
-/* One row of the catalog's listings: as struct larder_msg_<TYPE>, but made here. Borrowed strings. */
+/* One row of the catalog's listings: as struct larder_msg_<TYPE>, but made here. Borrowed strings.
+ */
 #ifndef CTL_CATALOG_ROW_H
 #define CTL_CATALOG_ROW_H
 

@@ -22,42 +22,42 @@ static int64_t clamp(uint64_t number)
 
 struct cell cell_of_TEXT(const char *text)
 {
-	return (struct cell){ .kind = CELL_TEXT, .text = text };
+	return (struct cell){.kind = CELL_TEXT, .text = text};
 }
 
 struct cell cell_of_COUNT(uint64_t number)
 {
-	return (struct cell){ .kind = CELL_COUNT, .number = clamp(number) };
+	return (struct cell){.kind = CELL_COUNT, .number = clamp(number)};
 }
 
 struct cell cell_of_SIZE(uint64_t bytes)
 {
-	return (struct cell){ .kind = CELL_SIZE, .number = clamp(bytes) };
+	return (struct cell){.kind = CELL_SIZE, .number = clamp(bytes)};
 }
 
 struct cell cell_of_RATE(uint64_t bytes_per_s)
 {
-	return (struct cell){ .kind = CELL_RATE, .number = clamp(bytes_per_s) };
+	return (struct cell){.kind = CELL_RATE, .number = clamp(bytes_per_s)};
 }
 
 struct cell cell_of_SHARE(uint64_t permille)
 {
-	return (struct cell){ .kind = CELL_SHARE, .number = clamp(permille) };
+	return (struct cell){.kind = CELL_SHARE, .number = clamp(permille)};
 }
 
 struct cell cell_of_AGE(int64_t unix_s)
 {
-	return (struct cell){ .kind = CELL_AGE, .number = unix_s };
+	return (struct cell){.kind = CELL_AGE, .number = unix_s};
 }
 
 struct cell cell_of_STAMP(int64_t unix_s)
 {
-	return (struct cell){ .kind = CELL_STAMP, .number = unix_s };
+	return (struct cell){.kind = CELL_STAMP, .number = unix_s};
 }
 
 struct cell cell_of_SPAN(int64_t ms)
 {
-	return (struct cell){ .kind = CELL_SPAN, .number = ms };
+	return (struct cell){.kind = CELL_SPAN, .number = ms};
 }
 
 uint64_t cell_permille(uint64_t part, uint64_t whole)
@@ -75,18 +75,14 @@ uint64_t cell_permille(uint64_t part, uint64_t whole)
 static bool nothing(const struct cell *cell)
 {
 	switch (cell->kind) {
-	case CELL_TEXT:
-		return !cell->text || !*cell->text;
+	case CELL_TEXT: return !cell->text || !*cell->text;
 	case CELL_AGE:
-	case CELL_STAMP:
-		return cell->number <= 0;
-	case CELL_SPAN:
-		return cell->number < 0;
+	case CELL_STAMP: return cell->number <= 0;
+	case CELL_SPAN: return cell->number < 0;
 	case CELL_COUNT:
 	case CELL_SIZE:
 	case CELL_RATE:
-	case CELL_SHARE:
-		return false;
+	case CELL_SHARE: return false;
 	}
 	return true;
 }
@@ -109,9 +105,11 @@ static void format_age(int64_t then_s, int64_t now_s, char *buf, size_t len)
 	else if (ago_s == 0)
 		snprintf(buf, len, "now");
 	else if (ago_s > 0)
-		snprintf(buf, len, "%s ago", larder_duration_format(ago_s * 1000, span, sizeof(span)));
+		snprintf(buf, len, "%s ago",
+			 larder_duration_format(ago_s * 1000, span, sizeof(span)));
 	else
-		snprintf(buf, len, "in %s", larder_duration_format(-ago_s * 1000, span, sizeof(span)));
+		snprintf(buf, len, "in %s",
+			 larder_duration_format(-ago_s * 1000, span, sizeof(span)));
 }
 
 static void format_stamp(int64_t unix_s, char *buf, size_t len)
@@ -128,9 +126,7 @@ static void format_human(const struct cell *cell, int64_t now_s, char *buf, size
 	char size[CELL_ROOM / 2];
 
 	switch (cell->kind) {
-	case CELL_SIZE:
-		larder_size_format((uint64_t)cell->number, buf, len);
-		break;
+	case CELL_SIZE: larder_size_format((uint64_t)cell->number, buf, len); break;
 	case CELL_RATE:
 		larder_size_format((uint64_t)cell->number, size, sizeof(size));
 		snprintf(buf, len, "%s/s", size);
@@ -142,19 +138,11 @@ static void format_human(const struct cell *cell, int64_t now_s, char *buf, size
 			snprintf(buf, len, "%" PRId64 ".%" PRId64 " %%", cell->number / 10,
 				 cell->number % 10);
 		break;
-	case CELL_AGE:
-		format_age(cell->number, now_s, buf, len);
-		break;
-	case CELL_STAMP:
-		format_stamp(cell->number, buf, len);
-		break;
-	case CELL_SPAN:
-		larder_duration_format(cell->number, buf, len);
-		break;
+	case CELL_AGE: format_age(cell->number, now_s, buf, len); break;
+	case CELL_STAMP: format_stamp(cell->number, buf, len); break;
+	case CELL_SPAN: larder_duration_format(cell->number, buf, len); break;
 	case CELL_TEXT:
-	case CELL_COUNT:
-		format_exact(cell, buf, len);
-		break;
+	case CELL_COUNT: format_exact(cell, buf, len); break;
 	}
 }
 
@@ -174,7 +162,8 @@ char *cell_format(const struct cell *cell, bool exact, int64_t now_s, bool *empt
 	return strdup(buf);
 }
 
-/* Bytes of the UTF-8 character at s; 0 when it is none (RFC 3629: no overlong forms, no surrogates). */
+/* Bytes of the UTF-8 character at s; 0 when it is none (RFC 3629: no overlong forms, no
+ * surrogates). */
 static size_t utf8_length(const unsigned char *s)
 {
 	unsigned char low = 0x80, high = 0xbf;
@@ -215,7 +204,8 @@ char *cell_safe_text(const char *text)
 		size_t n = utf8_length(at);
 
 		/* U+0080 to U+009F are control characters too: some terminals obey them. */
-		if (n == 0 || *at < 0x20 || *at == 0x7f || (n == 2 && at[0] == 0xc2 && at[1] < 0xa0)) {
+		if (n == 0 || *at < 0x20 || *at == 0x7f ||
+		    (n == 2 && at[0] == 0xc2 && at[1] < 0xa0)) {
 			*at = '?';
 			n = 1;
 		}

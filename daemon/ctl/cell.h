@@ -23,7 +23,7 @@ enum cell_kind {
 struct cell {
 	enum cell_kind kind;
 	const char *text; /* CELL_TEXT; borrowed */
-	int64_t number;   /* all others; beyond INT64_MAX it is cut */
+	int64_t number;	  /* all others; beyond INT64_MAX it is cut */
 };
 
 /* Makers of a cell, one a kind, for the columns of row.def. */

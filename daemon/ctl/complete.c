@@ -57,8 +57,7 @@ static const char *words_of(const struct ctl_command *command)
 	case CTL_WORDS_CATALOG:
 		return "words=$(larder catalog ls --raw -h -o NAME,VERSION 2>/dev/null | tr ' ' ':')";
 	case CTL_WORDS_NONE:
-	case CTL_WORDS_OTHER:
-		return NULL;
+	case CTL_WORDS_OTHER: return NULL;
 	}
 	return NULL;
 }

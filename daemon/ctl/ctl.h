@@ -40,11 +40,11 @@ struct ctl_texts {
 	unsigned int count;
 };
 
-#define CTL_CTYPE_FLAG  bool
-#define CTL_CTYPE_TEXT  const char *
+#define CTL_CTYPE_FLAG	bool
+#define CTL_CTYPE_TEXT	const char *
 #define CTL_CTYPE_TEXTS struct ctl_texts
-#define CTL_CTYPE_SIZE  uint64_t
-#define CTL_CTYPE_TIME  int64_t
+#define CTL_CTYPE_SIZE	uint64_t
+#define CTL_CTYPE_TIME	int64_t
 #define CTL_CTYPE_COUNT uint64_t
 
 struct ctl_options {
@@ -60,7 +60,8 @@ struct ctl {
 	struct ctl_options options;
 	const char **args; /* what stands behind the options; NULL-terminated */
 	size_t n_args;
-	char **nodes; /* to be asked; NULL-terminated; [0] may be NULL: this host, its name not known */
+	char **nodes; /* to be asked; NULL-terminated; [0] may be NULL: this host, its name not
+			 known */
 	size_t n_nodes;
 };
 
@@ -89,7 +90,8 @@ int ctl_complain_error(const struct larder_error *err);
 int ctl_exit_code(int rc);
 /* A sentence for the person on stdout, unless -q. */
 void ctl_say(const struct ctl *ctl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Asks on the terminal; --yes answers for the person. 0 yes; else an exit code, already explained. */
+/* Asks on the terminal; --yes answers for the person. 0 yes; else an exit code, already explained.
+ */
 int ctl_confirm(const struct ctl *ctl, const char *question);
 /* --catalog, LARDER_CATALOG or the default. Borrowed. */
 const char *ctl_catalog_dir(const struct ctl *ctl);

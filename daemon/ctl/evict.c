@@ -14,7 +14,7 @@ static int evict_one(struct ctl *ctl, size_t node, struct larder_client *client,
 		.force = ctl->options.force,
 		.dry_run = ctl->options.dry_run,
 	};
-	const struct fleet_request request = { LARDER_MSG_EVICT, &msg, FLEET_PATIENT_MS };
+	const struct fleet_request request = {LARDER_MSG_EVICT, &msg, FLEET_PATIENT_MS};
 
 	return fleet_ask(ctl, node, client, &request, sheets, err);
 }
@@ -34,7 +34,8 @@ static int evict_node(struct ctl *ctl, size_t node, struct larder_client *client
 static int evict_check(const struct ctl *ctl)
 {
 	if ((ctl->n_args > 0) == (ctl->options.bytes > 0)) {
-		ctl_complain("evict wants either datasets or --bytes SIZE; see 'larder help evict'.");
+		ctl_complain(
+			"evict wants either datasets or --bytes SIZE; see 'larder help evict'.");
 		return CTL_USAGE;
 	}
 	if (!ctl->options.force || ctl->options.dry_run)
@@ -45,7 +46,7 @@ static int evict_check(const struct ctl *ctl)
 
 int ctl_evict(struct ctl *ctl)
 {
-	static const unsigned int types[] = { LARDER_MSG_FREED, 0 };
+	static const unsigned int types[] = {LARDER_MSG_FREED, 0};
 	struct sheets *sheets = NULL;
 	struct larder_error err = {0};
 	int code = evict_check(ctl);
@@ -65,9 +66,9 @@ int ctl_evict(struct ctl *ctl)
 
 int ctl_gc(struct ctl *ctl)
 {
-	static const unsigned int types[] = { LARDER_MSG_FREED, 0 };
-	const struct larder_msg_GC msg = { .dry_run = ctl->options.dry_run };
-	const struct fleet_request request = { LARDER_MSG_GC, &msg, FLEET_PATIENT_MS };
+	static const unsigned int types[] = {LARDER_MSG_FREED, 0};
+	const struct larder_msg_GC msg = {.dry_run = ctl->options.dry_run};
+	const struct fleet_request request = {LARDER_MSG_GC, &msg, FLEET_PATIENT_MS};
 
 	return fleet_table(ctl, &request, types, 0);
 }

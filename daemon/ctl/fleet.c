@@ -83,7 +83,8 @@ static int take_row(struct larder_row *row, void *arg, struct larder_error *err)
 {
 	const struct answer *answer = arg;
 
-	/* TEXT and LINE are both sentences; METRICS, which means TEXT as it is, has its own reader. */
+	/* TEXT and LINE are both sentences; METRICS, which means TEXT as it is, has its own reader.
+	 */
 	if (row->type == LARDER_MSG_TEXT)
 		return sheets_note(answer->sheets, answer->node,
 				   ((const struct larder_msg_TEXT *)row->msg)->text, err);
@@ -93,7 +94,7 @@ static int take_row(struct larder_row *row, void *arg, struct larder_error *err)
 int fleet_ask(struct ctl *ctl, size_t node, struct larder_client *client,
 	      const struct fleet_request *request, struct sheets *sheets, struct larder_error *err)
 {
-	struct answer answer = { sheets, fleet_node(ctl, node) };
+	struct answer answer = {sheets, fleet_node(ctl, node)};
 	char note[LARDER_ERROR_MAX];
 	int rc = larder_client_call(client, request->type, request->msg, request->answer_ms,
 				    take_row, &answer, note, err);
@@ -119,7 +120,7 @@ static int ask_plainly(struct ctl *ctl, size_t node, struct larder_client *clien
 int fleet_table(struct ctl *ctl, const struct fleet_request *request, const unsigned int *types,
 		unsigned int upright)
 {
-	struct plain_verb plain = { .request = request };
+	struct plain_verb plain = {.request = request};
 	struct larder_error err = {0};
 	int code;
 

@@ -7,7 +7,7 @@
 #include "larder/client.h"
 
 #define FLEET_CONNECT_MS 5000
-#define FLEET_ANSWER_MS  30000
+#define FLEET_ANSWER_MS	 30000
 #define FLEET_PATIENT_MS (24 * 60 * 60 * 1000) /* work that says nothing while it runs */
 
 /* One node's part: 0 or -errno with the sentence. */
@@ -32,8 +32,8 @@ struct fleet_request {
 int fleet_ask(struct ctl *ctl, size_t node, struct larder_client *client,
 	      const struct fleet_request *request, struct sheets *sheets, struct larder_error *err);
 /*
- * The whole of a plain verb: asks every node, prints the sheets. upright: row type shown upright, 0 for none.
- * Returns the exit code.
+ * The whole of a plain verb: asks every node, prints the sheets. upright: row type shown upright, 0
+ * for none. Returns the exit code.
  */
 int fleet_table(struct ctl *ctl, const struct fleet_request *request, const unsigned int *types,
 		unsigned int upright);

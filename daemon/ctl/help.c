@@ -11,11 +11,9 @@
 static const char *who_word(enum ctl_who who)
 {
 	switch (who) {
-	case CTL_WHO_ADMIN:
-		return " (admins)";
+	case CTL_WHO_ADMIN: return " (admins)";
 	case CTL_WHO_FILES:
-	case CTL_WHO_ANYONE:
-		return "";
+	case CTL_WHO_ANYONE: return "";
 	}
 	return "";
 }

@@ -54,8 +54,8 @@ static int list_add(struct hostlist *list, const char *name, struct larder_error
 	if (!*name)
 		return larder_error_set(err, EINVAL, "node list '%s': an empty name", list->text);
 	if (*name == '.' || *name == '-')
-		return larder_error_set(err, EINVAL,
-					"node list '%s': '%s' is no name of a node", list->text, name);
+		return larder_error_set(err, EINVAL, "node list '%s': '%s' is no name of a node",
+					list->text, name);
 	for (size_t i = 0; i < list->count; i++)
 		if (strcmp(list->names[i], name) == 0)
 			return 0;
@@ -119,7 +119,8 @@ static int expand_brackets(struct hostlist *list, char *name, size_t used, const
 			int n = snprintf(name + used, HOSTLIST_NAME_MAX + 1 - used, "%0*lu",
 					 range.width, i);
 			if (n < 0 || used + (size_t)n > HOSTLIST_NAME_MAX)
-				return larder_error_set(err, EINVAL, "node list '%.40s…': a name is too long",
+				return larder_error_set(err, EINVAL,
+							"node list '%.40s…': a name is too long",
 							list->text);
 			rc = expand_from(list, name, used + (size_t)n, close + 1,
 					 len - (size_t)(close + 1 - rest), err);
@@ -130,7 +131,8 @@ static int expand_brackets(struct hostlist *list, char *name, size_t used, const
 			return 0;
 		at++;
 	}
-	return larder_error_set(err, EINVAL, "node list '%s': brackets hold numbers and ranges, as in n[1-3,7]",
+	return larder_error_set(err, EINVAL,
+				"node list '%s': brackets hold numbers and ranges, as in n[1-3,7]",
 				list->text);
 }
 
@@ -142,11 +144,12 @@ static int expand_from(struct hostlist *list, char *name, size_t used, const cha
 		if (*rest == '[')
 			return expand_brackets(list, name, used, rest + 1, len - 1, err);
 		if (!name_byte(*rest))
-			return larder_error_set(err, EINVAL, "node list '%s': '%c' cannot be in the name of a node",
-						list->text, isprint((unsigned char)*rest) ? *rest : '?');
+			return larder_error_set(
+				err, EINVAL, "node list '%s': '%c' cannot be in the name of a node",
+				list->text, isprint((unsigned char)*rest) ? *rest : '?');
 		if (used == HOSTLIST_NAME_MAX)
-			return larder_error_set(err, EINVAL, "node list '%.40s…': a name is too long",
-						list->text);
+			return larder_error_set(
+				err, EINVAL, "node list '%.40s…': a name is too long", list->text);
 		name[used++] = *rest;
 	}
 	name[used] = '\0';
@@ -170,7 +173,7 @@ static size_t element_length(const char *text)
 
 int hostlist_expand(const char *text, char ***nodes, size_t *count, struct larder_error *err)
 {
-	struct hostlist list = { .text = text };
+	struct hostlist list = {.text = text};
 	char name[HOSTLIST_NAME_MAX + 1];
 	const char *at = text;
 	int rc;

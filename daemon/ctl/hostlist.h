@@ -6,8 +6,8 @@
 
 #include "larder/error.h"
 
-#define HOSTLIST_MAX      65536 /* nodes of one list */
-#define HOSTLIST_NAME_MAX 255   /* bytes of one name */
+#define HOSTLIST_MAX	  65536 /* nodes of one list */
+#define HOSTLIST_NAME_MAX 255	/* bytes of one name */
 
 /*
  * Expands; doubles are dropped, the order is kept. *nodes: NULL-terminated, for hostlist_free.

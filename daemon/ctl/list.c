@@ -10,20 +10,24 @@
 
 int ctl_ls(struct ctl *ctl)
 {
-	static const unsigned int types[] = { LARDER_MSG_TREE, 0 };
-	const struct larder_msg_LIST msg = { .pattern = ctl->n_args ? ctl->args[0] : "" };
-	const struct fleet_request request = { LARDER_MSG_LIST, &msg, FLEET_ANSWER_MS };
+	static const unsigned int types[] = {LARDER_MSG_TREE, 0};
+	const struct larder_msg_LIST msg = {.pattern = ctl->n_args ? ctl->args[0] : ""};
+	const struct fleet_request request = {LARDER_MSG_LIST, &msg, FLEET_ANSWER_MS};
 
 	return fleet_table(ctl, &request, types, 0);
 }
 
 int ctl_show(struct ctl *ctl)
 {
-	static const unsigned int types[] = { LARDER_MSG_TREE,   LARDER_MSG_TRANSFER,
-					      LARDER_MSG_LEASE,  LARDER_MSG_PINNED,
-					      LARDER_MSG_SHARD,  LARDER_MSG_EVENT, 0 };
-	const struct larder_msg_SHOW msg = { .spec = ctl->args[0] };
-	const struct fleet_request request = { LARDER_MSG_SHOW, &msg, FLEET_ANSWER_MS };
+	static const unsigned int types[] = {LARDER_MSG_TREE,
+					     LARDER_MSG_TRANSFER,
+					     LARDER_MSG_LEASE,
+					     LARDER_MSG_PINNED,
+					     LARDER_MSG_SHARD,
+					     LARDER_MSG_EVENT,
+					     0};
+	const struct larder_msg_SHOW msg = {.spec = ctl->args[0]};
+	const struct fleet_request request = {LARDER_MSG_SHOW, &msg, FLEET_ANSWER_MS};
 
 	/* Everything there is to know, without -l. */
 	ctl->options.longer = true;
@@ -32,27 +36,27 @@ int ctl_show(struct ctl *ctl)
 
 int ctl_jobs(struct ctl *ctl)
 {
-	static const unsigned int types[] = { LARDER_MSG_JOB, LARDER_MSG_LEASE, 0 };
+	static const unsigned int types[] = {LARDER_MSG_JOB, LARDER_MSG_LEASE, 0};
 	const struct larder_msg_JOBS msg = {};
-	const struct fleet_request request = { LARDER_MSG_JOBS, &msg, FLEET_ANSWER_MS };
+	const struct fleet_request request = {LARDER_MSG_JOBS, &msg, FLEET_ANSWER_MS};
 
 	return fleet_table(ctl, &request, types, 0);
 }
 
 int ctl_explain(struct ctl *ctl)
 {
-	static const unsigned int types[] = { LARDER_MSG_LINE, 0 };
-	const struct larder_msg_EXPLAIN msg = { .what = ctl->args[0] };
-	const struct fleet_request request = { LARDER_MSG_EXPLAIN, &msg, FLEET_ANSWER_MS };
+	static const unsigned int types[] = {LARDER_MSG_LINE, 0};
+	const struct larder_msg_EXPLAIN msg = {.what = ctl->args[0]};
+	const struct fleet_request request = {LARDER_MSG_EXPLAIN, &msg, FLEET_ANSWER_MS};
 
 	return fleet_table(ctl, &request, types, 0);
 }
 
 int ctl_df(struct ctl *ctl)
 {
-	static const unsigned int types[] = { LARDER_MSG_TIER, 0 };
+	static const unsigned int types[] = {LARDER_MSG_TIER, 0};
 	const struct larder_msg_DF msg = {};
-	const struct fleet_request request = { LARDER_MSG_DF, &msg, FLEET_ANSWER_MS };
+	const struct fleet_request request = {LARDER_MSG_DF, &msg, FLEET_ANSWER_MS};
 
 	return fleet_table(ctl, &request, types, 0);
 }

@@ -43,13 +43,13 @@ static int ask_log(struct ctl *ctl, size_t node, struct larder_client *client, v
 
 	reading->node = node;
 	reading->name = fleet_node(ctl, node);
-	return larder_client_call(client, LARDER_MSG_LOG, &msg, FLEET_ANSWER_MS, take_event, reading,
-				  NULL, err);
+	return larder_client_call(client, LARDER_MSG_LOG, &msg, FLEET_ANSWER_MS, take_event,
+				  reading, NULL, err);
 }
 
 static int read_once(struct ctl *ctl, struct reading *reading)
 {
-	static const unsigned int types[] = { LARDER_MSG_EVENT, 0 };
+	static const unsigned int types[] = {LARDER_MSG_EVENT, 0};
 	struct larder_error err = {0};
 	int code;
 
@@ -74,7 +74,7 @@ static int read_once(struct ctl *ctl, struct reading *reading)
 int ctl_log(struct ctl *ctl)
 {
 	auto_free uint64_t *after = calloc(ctl->n_nodes, sizeof(*after));
-	struct reading reading = { .after = after };
+	struct reading reading = {.after = after};
 	int code;
 
 	if (!after) {

@@ -14,8 +14,8 @@
 #include "ctl/options.h"
 
 const struct ctl_command ctl_commands[] = {
-#define LARDER_COMMAND(verb, arguments, min, max, words, who, help)                        \
-	{ #verb, arguments, min, max, CTL_WORDS_##words, CTL_WHO_##who, help, ctl_##verb },
+#define LARDER_COMMAND(verb, arguments, min, max, words, who, help)                                \
+	{#verb, arguments, min, max, CTL_WORDS_##words, CTL_WHO_##who, help, ctl_##verb},
 #include "ctl/command.def"
 #undef LARDER_COMMAND
 };

@@ -15,13 +15,19 @@
 #include "larder/text.h"
 
 #define V(verb) (UINT64_C(1) << CTL_VERB_##verb)
-#define ALL     (~UINT64_C(0))
-#define DAEMON  (ALL & ~(V(publish) | V(catalog) | V(help) | V(version) | V(completion)))
-#define TABLES  ((DAEMON & ~V(metrics)) | V(catalog) | V(publish))
+#define ALL	(~UINT64_C(0))
+#define DAEMON	(ALL & ~(V(publish) | V(catalog) | V(help) | V(version) | V(completion)))
+#define TABLES	((DAEMON & ~V(metrics)) | V(catalog) | V(publish))
 
 const struct ctl_option ctl_options[] = {
-#define LARDER_OPTION(KIND, field, name, letter, argument, def, verbs, help)               \
-	{ CTL_OPTION_##KIND, offsetof(struct ctl_options, field), name, letter, argument, verbs, help },
+#define LARDER_OPTION(KIND, field, name, letter, argument, def, verbs, help)                       \
+	{CTL_OPTION_##KIND,                                                                        \
+	 offsetof(struct ctl_options, field),                                                      \
+	 name,                                                                                     \
+	 letter,                                                                                   \
+	 argument,                                                                                 \
+	 verbs,                                                                                    \
+	 help},
 #include "ctl/option.def"
 #undef LARDER_OPTION
 };
@@ -42,7 +48,7 @@ static const struct ctl_options option_defaults = {
 struct parsing {
 	struct ctl *ctl;
 	uint64_t given; /* options before the verb, bits by index */
-	int verb_at;    /* index of the verb in argv */
+	int verb_at;	/* index of the verb in argv */
 };
 
 static int option_key(size_t i)
@@ -74,20 +80,12 @@ static int option_store(const struct ctl_option *option, const char *text,
 	void *field = (char *)options + option->offset;
 
 	switch (option->kind) {
-	case CTL_OPTION_FLAG:
-		*(bool *)field = true;
-		return 0;
-	case CTL_OPTION_TEXT:
-		*(const char **)field = text;
-		return 0;
-	case CTL_OPTION_TEXTS:
-		return add_text(field, text, err);
-	case CTL_OPTION_SIZE:
-		return larder_size_parse(text, field, err);
-	case CTL_OPTION_TIME:
-		return larder_duration_parse(text, field, err);
-	case CTL_OPTION_COUNT:
-		return larder_u64_parse(text, field, err);
+	case CTL_OPTION_FLAG: *(bool *)field = true; return 0;
+	case CTL_OPTION_TEXT: *(const char **)field = text; return 0;
+	case CTL_OPTION_TEXTS: return add_text(field, text, err);
+	case CTL_OPTION_SIZE: return larder_size_parse(text, field, err);
+	case CTL_OPTION_TIME: return larder_duration_parse(text, field, err);
+	case CTL_OPTION_COUNT: return larder_u64_parse(text, field, err);
 	}
 	return larder_error_set(err, EINVAL, "unknown kind of option");
 }
@@ -126,14 +124,11 @@ static error_t take_before(int key, char *text, struct argp_state *state)
 		parsing->verb_at = state->next - 1;
 		state->next = state->argc;
 		return 0;
-	case KEY_VERSION:
-		printf("larder %s\n", LARDER_VERSION);
-		exit(CTL_DONE);
+	case KEY_VERSION: printf("larder %s\n", LARDER_VERSION); exit(CTL_DONE);
 	case ARGP_KEY_NO_ARGS:
 		argp_error(state, "which command? 'larder help' lists them");
 		return EINVAL;
-	default:
-		return take_option(key, text, state);
+	default: return take_option(key, text, state);
 	}
 }
 
@@ -155,9 +150,8 @@ static void parse_before(struct parsing *parsing, int argc, char **argv)
 	for (size_t i = 0; i < N_OPTIONS; i++)
 		if ((ctl_options[i].verbs & daemons) == daemons || ctl_options[i].verbs == catalogs)
 			options[n++] = argp_option_of(i);
-	options[n] = (struct argp_option){ .name = "version",
-					   .key = KEY_VERSION,
-					   .doc = "print the version of this program" };
+	options[n] = (struct argp_option){
+		.name = "version", .key = KEY_VERSION, .doc = "print the version of this program"};
 	argv[0] = program;
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, parsing);
 }
@@ -197,8 +191,7 @@ static error_t take_behind(int key, char *text, struct argp_state *state)
 		if (ctl->n_args < (size_t)command->min_args)
 			argp_error(state, "what is missing: %s", command->arguments);
 		return 0;
-	default:
-		return take_option(key, text, state);
+	default: return take_option(key, text, state);
 	}
 }
 
@@ -226,9 +219,9 @@ static void parse_behind(struct parsing *parsing, int argc, char **argv)
 int ctl_verb_help(const struct ctl_command *command)
 {
 	char name[32], help[] = "--help";
-	char *argv[] = { name, help, NULL };
-	struct ctl ctl = { .command = command };
-	struct parsing parsing = { .ctl = &ctl };
+	char *argv[] = {name, help, NULL};
+	struct ctl ctl = {.command = command};
+	struct parsing parsing = {.ctl = &ctl};
 
 	snprintf(name, sizeof(name), "%s", command->verb);
 	parse_behind(&parsing, 2, argv); /* prints, and ends the program with 0 */
@@ -286,7 +279,7 @@ static void find_nodes(struct ctl *ctl)
 
 void ctl_parse(struct ctl *ctl, int argc, char **argv)
 {
-	struct parsing parsing = { .ctl = ctl };
+	struct parsing parsing = {.ctl = ctl};
 
 	ctl->options = option_defaults;
 	parse_before(&parsing, argc, argv);

@@ -17,9 +17,9 @@ struct ctl_option {
 	enum ctl_option_kind kind;
 	size_t offset; /* of its field in struct ctl_options */
 	const char *name;
-	int letter;           /* 0: none */
+	int letter;	      /* 0: none */
 	const char *argument; /* NULL: takes none */
-	uint64_t verbs;       /* bits by enum ctl_verb */
+	uint64_t verbs;	      /* bits by enum ctl_verb */
 	const char *help;
 };
 extern const struct ctl_option ctl_options[];

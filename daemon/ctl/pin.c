@@ -23,7 +23,7 @@ static int pin_one(struct ctl *ctl, size_t node, struct larder_client *client, c
 		.ttl_ms = pinning->ttl_ms,
 		.reason = ctl->options.reason ? ctl->options.reason : "",
 	};
-	const struct larder_msg_UNPIN unpin = { .spec = spec, .all_users = ctl->options.all_users };
+	const struct larder_msg_UNPIN unpin = {.spec = spec, .all_users = ctl->options.all_users};
 	const struct fleet_request request = {
 		.type = pinning->unpin ? LARDER_MSG_UNPIN : LARDER_MSG_PIN,
 		.msg = pinning->unpin ? (const void *)&unpin : &pin,
@@ -45,7 +45,7 @@ static int pin_node(struct ctl *ctl, size_t node, struct larder_client *client, 
 
 static int pin_all(struct ctl *ctl, struct pinning *pinning)
 {
-	static const unsigned int types[] = { LARDER_MSG_PINNED, 0 };
+	static const unsigned int types[] = {LARDER_MSG_PINNED, 0};
 	struct larder_error err = {0};
 	int code;
 
@@ -67,7 +67,8 @@ int ctl_pin(struct ctl *ctl)
 
 	if (strcmp(ctl->options.ttl, "forever") == 0)
 		return pin_all(ctl, &pinning);
-	if (larder_duration_parse(ctl->options.ttl, &pinning.ttl_ms, &err) == 0 && pinning.ttl_ms == 0)
+	if (larder_duration_parse(ctl->options.ttl, &pinning.ttl_ms, &err) == 0 &&
+	    pinning.ttl_ms == 0)
 		larder_error_set(&err, EINVAL, "a pin that ends at once holds nothing");
 	if (err.code) {
 		ctl_complain("--for: %s", err.text);
@@ -78,7 +79,7 @@ int ctl_pin(struct ctl *ctl)
 
 int ctl_unpin(struct ctl *ctl)
 {
-	struct pinning pinning = { .unpin = true };
+	struct pinning pinning = {.unpin = true};
 
 	return pin_all(ctl, &pinning);
 }

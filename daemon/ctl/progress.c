@@ -59,16 +59,15 @@ void progress_format(const struct progress_now *now, bool bar, size_t width, cha
 			 larder_duration_format(now->eta_ms, text, sizeof(text) - 16));
 	if (width + 1 < len)
 		len = width + 1;
-	snprintf(out, len, "%s %s%3d %%  %s of %s%s%s%s%s", now->what, bar_text, percent, done, need,
-		 rate, eta, *now->phase ? "  " : "", now->phase);
+	snprintf(out, len, "%s %s%3d %%  %s of %s%s%s%s%s", now->what, bar_text, percent, done,
+		 need, rate, eta, *now->phase ? "  " : "", now->phase);
 	larder_text_printable(out);
 }
 
 void progress_init(struct progress *progress, bool quiet)
 {
 	*progress = (struct progress){
-		.quiet = quiet, .terminal = isatty(STDERR_FILENO), .last_step = -1
-	};
+		.quiet = quiet, .terminal = isatty(STDERR_FILENO), .last_step = -1};
 }
 
 static size_t terminal_width(void)

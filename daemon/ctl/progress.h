@@ -15,13 +15,13 @@ struct progress_now {
 	uint64_t done_bytes, need_bytes;
 	uint64_t done_shards, need_shards;
 	uint64_t bytes_per_s; /* 0: not known */
-	int64_t eta_ms;       /* below 0: not known */
+	int64_t eta_ms;	      /* below 0: not known */
 };
 
 struct progress {
 	bool quiet, terminal;
-	int last_step;      /* the last 10 % that was printed; -1: none */
-	bool line_open;     /* a bar stands on the terminal's line */
+	int last_step;	/* the last 10 % that was printed; -1: none */
+	bool line_open; /* a bar stands on the terminal's line */
 };
 
 void progress_init(struct progress *progress, bool quiet);

@@ -66,13 +66,15 @@ static int fill_head(struct publishing *p, struct larder_error *err)
 	struct larder_manifest_head *head = &p->head;
 	int rc = split_spec(p->ctl->args[0], SPLIT_VERSION_NEEDED, head->name, head->version, err);
 
-	if (rc == 0 && (strcmp(head->version, LATEST) == 0 ||
-			strcmp(head->version, LARDER_OWN_VERSION) == 0))
-		rc = larder_error_set(err, EINVAL, "'%s' cannot be a version: it has a meaning of its "
-				      "own. Take a number or a date, as in %s:v1", head->version,
-				      head->name);
+	if (rc == 0 &&
+	    (strcmp(head->version, LATEST) == 0 || strcmp(head->version, LARDER_OWN_VERSION) == 0))
+		rc = larder_error_set(err, EINVAL,
+				      "'%s' cannot be a version: it has a meaning of its "
+				      "own. Take a number or a date, as in %s:v1",
+				      head->version, head->name);
 	if (rc == 0 && options->from.count == 0)
-		rc = larder_error_set(err, EINVAL, "say where the files are: --from /absolute/path");
+		rc = larder_error_set(err, EINVAL,
+				      "say where the files are: --from /absolute/path");
 	for (unsigned int i = 0; rc == 0 && i < options->from.count; i++)
 		rc = add_origin(head, options->from.items[i], err);
 	if (rc == 0)
@@ -89,10 +91,11 @@ static int fill_head(struct publishing *p, struct larder_error *err)
 
 static int refuse_change(const struct publishing *p, const char *what, struct larder_error *err)
 {
-	return larder_error_set(err, EEXIST,
-				"%s:%s exists already, with %s. A version is never changed: publish "
-				"this as a new version (files that are the same are not copied again)",
-				p->head.name, p->head.version, what);
+	return larder_error_set(
+		err, EEXIST,
+		"%s:%s exists already, with %s. A version is never changed: publish "
+		"this as a new version (files that are the same are not copied again)",
+		p->head.name, p->head.version, what);
 }
 
 static bool same_access(const struct larder_access *a, const struct larder_access *b)
@@ -182,14 +185,15 @@ static int scan(struct publishing *p, struct larder_error *err)
 	const struct scan_params params = {
 		.origin = p->head.origins[0],
 		.head = &p->head,
-		.threads = p->ctl->options.threads > 1024 ? 1024 : (unsigned int)p->ctl->options.threads,
+		.threads = p->ctl->options.threads > 1024 ? 1024
+							  : (unsigned int)p->ctl->options.threads,
 		.earlier_manifest_fd = earlier,
 	};
 	int rc = open_draft(p, err);
 
 	if (rc == 0)
-		rc = scanning_run(&params, p->ctl->args[0], p->ctl->options.quiet, p->draft.fd, &p->done,
-				  err);
+		rc = scanning_run(&params, p->ctl->args[0], p->ctl->options.quiet, p->draft.fd,
+				  &p->done, err);
 	return rc;
 }
 
@@ -197,17 +201,24 @@ static int scan(struct publishing *p, struct larder_error *err)
 
 static int report(struct publishing *p, const char *what)
 {
-	static const unsigned int types[] = { LARDER_MSG_CATALOG, 0 };
+	static const unsigned int types[] = {LARDER_MSG_CATALOG, 0};
 	const struct ctl_options *options = &p->ctl->options;
 	const struct larder_manifest_head *head = p->existing_fd >= 0 ? &p->existing : &p->done;
 	struct sheets *sheets = NULL;
 	struct larder_error err = {0};
 	char access[sizeof(head->access.who) + 16], size[32];
 	const struct larder_msg_CATALOG row = {
-		.name = p->head.name, .version = p->head.version, .alias_of = "", .problem = "",
+		.name = p->head.name,
+		.version = p->head.version,
+		.alias_of = "",
+		.problem = "",
 		.access = larder_access_format(&head->access, access, sizeof(access)),
-		.digest = head->digest, .publisher = "", .origin = p->head.origins[0],
-		.bytes = head->bytes, .shards = head->shards, .created_s = head->created_s,
+		.digest = head->digest,
+		.publisher = "",
+		.origin = p->head.origins[0],
+		.bytes = head->bytes,
+		.shards = head->shards,
+		.created_s = head->created_s,
 	};
 	int rc = 0;
 
@@ -279,9 +290,7 @@ static int commit(struct publishing *p, struct larder_error *err)
 
 int ctl_publish(struct ctl *ctl)
 {
-	struct publishing p = {
-		.ctl = ctl, .dir_fd = -1, .existing_fd = -1, .draft = { .fd = -1 }
-	};
+	struct publishing p = {.ctl = ctl, .dir_fd = -1, .existing_fd = -1, .draft = {.fd = -1}};
 	struct larder_error err = {0};
 	const char *what = "published";
 	char name[LARDER_NAME_MAX + 1];

@@ -19,28 +19,32 @@ static uint64_t tree_coverage(const struct larder_msg_TREE *r)
 	return share == 1000 && r->present_shards < r->shards ? 999 : share;
 }
 
-#define COLUMN(name, kind, shown, expression, help) { name, CELL_##kind, ROW_##shown, help },
+#define COLUMN(name, kind, shown, expression, help) {name, CELL_##kind, ROW_##shown, help},
 #define CELL(name, kind, shown, expression, help)   *cells++ = cell_of_##kind(expression);
-#define LARDER_X(TYPE, json, title)                                                       \
-	static const struct row_column columns_##TYPE[] = { LARDER_COLUMNS_##TYPE(COLUMN) };   \
-	static void fill_##TYPE(const void *msg, struct cell *cells)                        \
-	{                                                                                  \
-		const struct larder_msg_##TYPE *r = msg;                                   \
-		LARDER_COLUMNS_##TYPE(CELL)                                                \
+#define LARDER_X(TYPE, json, title)                                                                \
+	static const struct row_column columns_##TYPE[] = {LARDER_COLUMNS_##TYPE(COLUMN)};         \
+	static void fill_##TYPE(const void *msg, struct cell *cells)                               \
+	{                                                                                          \
+		const struct larder_msg_##TYPE *r = msg;                                           \
+		LARDER_COLUMNS_##TYPE(CELL)                                                        \
 	}
 LARDER_SHEETS(LARDER_X)
 #undef LARDER_X
 
 const struct row_kind row_kinds[ROW_KINDS] = {
-#define LARDER_X(TYPE, json, title)                                                       \
-	{ LARDER_MSG_##TYPE, #json, title, columns_##TYPE,                                 \
-	  sizeof(columns_##TYPE) / sizeof(columns_##TYPE[0]), fill_##TYPE },
+#define LARDER_X(TYPE, json, title)                                                                \
+	{LARDER_MSG_##TYPE,                                                                        \
+	 #json,                                                                                    \
+	 title,                                                                                    \
+	 columns_##TYPE,                                                                           \
+	 sizeof(columns_##TYPE) / sizeof(columns_##TYPE[0]),                                       \
+	 fill_##TYPE},
 	LARDER_SHEETS(LARDER_X)
 #undef LARDER_X
 };
 
-#define LARDER_X(TYPE, json, title)                                                       \
-	_Static_assert(sizeof(columns_##TYPE) / sizeof(columns_##TYPE[0]) <= ROW_COLUMNS_MAX,  \
+#define LARDER_X(TYPE, json, title)                                                                \
+	_Static_assert(sizeof(columns_##TYPE) / sizeof(columns_##TYPE[0]) <= ROW_COLUMNS_MAX,      \
 		       "raise ROW_COLUMNS_MAX");
 LARDER_SHEETS(LARDER_X)
 #undef LARDER_X

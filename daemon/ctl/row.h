@@ -30,7 +30,7 @@ enum {
 #define LARDER_X(TYPE, json, title) ROW_KIND_##TYPE,
 	LARDER_SHEETS(LARDER_X)
 #undef LARDER_X
-	ROW_KINDS
+		ROW_KINDS
 };
 extern const struct row_kind row_kinds[ROW_KINDS];
 

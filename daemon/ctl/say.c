@@ -13,8 +13,8 @@
 #include "ctl/ctl.h"
 #include "larder/cleanup.h"
 
-__attribute__((format(printf, 3, 0))) static void
-say_line(FILE *out, const char *before, const char *fmt, va_list args)
+__attribute__((format(printf, 3, 0))) static void say_line(FILE *out, const char *before,
+							   const char *fmt, va_list args)
 {
 	auto_free char *text = NULL;
 	auto_free char *safe = NULL;
@@ -47,15 +47,11 @@ int ctl_complain_error(const struct larder_error *err)
 int ctl_exit_code(int rc)
 {
 	switch (rc) {
-	case 0:
-		return CTL_DONE;
-	case -ENOENT:
-		return CTL_NOT_FOUND;
+	case 0: return CTL_DONE;
+	case -ENOENT: return CTL_NOT_FOUND;
 	case -EPERM:
-	case -EACCES:
-		return CTL_NOT_PERMITTED;
-	default:
-		return CTL_FAILED;
+	case -EACCES: return CTL_NOT_PERMITTED;
+	default: return CTL_FAILED;
 	}
 }
 

@@ -94,8 +94,7 @@ int scanning_run(const struct scan_params *params, const char *what, bool quiet,
 		 struct larder_manifest_head *done, struct larder_error *err)
 {
 	struct scanning scanning = {
-		.params = *params, .out_fd = out_fd, .done = done, .err = err, .rc = -EIO
-	};
+		.params = *params, .out_fd = out_fd, .done = done, .err = err, .rc = -EIO};
 	sigset_t signals, before;
 	pthread_t thread;
 	int rc;

@@ -18,7 +18,7 @@
 
 struct sheet {
 	const struct row_kind *kind;
-	struct table *table; /* NULL: none of its columns is wanted */
+	struct table *table;		/* NULL: none of its columns is wanted */
 	size_t chosen[ROW_COLUMNS_MAX]; /* indices of columns */
 	size_t n_chosen;
 	bool node; /* a NODE column stands first */
@@ -107,7 +107,7 @@ static int choose_words(struct sheets *sheets, const char *words, struct larder_
 
 static int sheet_open(struct sheets *sheets, struct sheet *sheet, struct larder_error *err)
 {
-	static const struct table_column upright[] = { { "KEY", CELL_TEXT }, { "VALUE", CELL_TEXT } };
+	static const struct table_column upright[] = {{"KEY", CELL_TEXT}, {"VALUE", CELL_TEXT}};
 	struct table_column columns[ROW_COLUMNS_MAX + 1];
 	struct table_style style = sheets->style;
 	size_t n = 0;
@@ -120,11 +120,11 @@ static int sheet_open(struct sheets *sheets, struct sheet *sheet, struct larder_
 	}
 	sheet->node = sheets->ctl->n_nodes > 1 && sheet->kind->type != LARDER_MSG_NODE;
 	if (sheet->node)
-		columns[n++] = (struct table_column){ "NODE", CELL_TEXT };
+		columns[n++] = (struct table_column){"NODE", CELL_TEXT};
 	for (size_t i = 0; i < sheet->n_chosen; i++) {
 		const struct row_column *column = &sheet->kind->columns[sheet->chosen[i]];
 
-		columns[n++] = (struct table_column){ column->name, column->kind };
+		columns[n++] = (struct table_column){column->name, column->kind};
 	}
 	/* Sentences need no head. */
 	style.no_header |= sheet->kind->type == LARDER_MSG_LINE;
@@ -156,14 +156,14 @@ static void set_order(struct sheets *sheets, const unsigned int *types, unsigned
 		for (size_t k = 0; k < ROW_KINDS; k++)
 			if (row_kinds[k].type == *types)
 				sheets->order[n++] =
-					(struct sheet){ .kind = &row_kinds[k], .expected = true };
+					(struct sheet){.kind = &row_kinds[k], .expected = true};
 	for (size_t k = 0; k < ROW_KINDS; k++) {
 		bool have = false;
 
 		for (size_t i = 0; i < n; i++)
 			have |= sheets->order[i].kind == &row_kinds[k];
 		if (!have)
-			sheets->order[n++] = (struct sheet){ .kind = &row_kinds[k] };
+			sheets->order[n++] = (struct sheet){.kind = &row_kinds[k]};
 	}
 	for (size_t k = 0; k < ROW_KINDS; k++)
 		sheets->order[k].upright = sheets->order[k].kind->type == upright &&
@@ -184,9 +184,9 @@ int sheets_create(const struct ctl *ctl, const unsigned int *types, unsigned int
 	}
 	sheets->ctl = ctl;
 	sheets->style = (struct table_style){
-		.shape = ctl->options.json  ? TABLE_JSON :
-			 ctl->options.raw   ? TABLE_RAW :
-					      TABLE_HUMAN,
+		.shape = ctl->options.json  ? TABLE_JSON
+			 : ctl->options.raw ? TABLE_RAW
+					    : TABLE_HUMAN,
 		.no_header = ctl->options.no_header,
 		.exact = ctl->options.exact,
 		.now_s = time(NULL),
@@ -222,7 +222,7 @@ static struct sheet *sheet_of(const struct sheets *sheets, unsigned int type)
 static int add_pair(struct table *table, const char *name, const char *value,
 		    struct larder_error *err)
 {
-	const struct cell cells[] = { cell_of_TEXT(name), cell_of_TEXT(value) };
+	const struct cell cells[] = {cell_of_TEXT(name), cell_of_TEXT(value)};
 
 	return table_add(table, cells, err);
 }
@@ -273,7 +273,7 @@ int sheets_add(struct sheets *sheets, const char *node, unsigned int type, const
 
 int sheets_note(struct sheets *sheets, const char *node, const char *text, struct larder_error *err)
 {
-	const struct larder_msg_LINE line = { .text = text };
+	const struct larder_msg_LINE line = {.text = text};
 
 	return *text ? sheets_add(sheets, node, LARDER_MSG_LINE, &line, err) : 0;
 }

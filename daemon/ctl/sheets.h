@@ -15,7 +15,8 @@ struct sheets;
 /*
  * types: LARDER_MSG_… rows that the verb is about, in the order in which they are printed, ended by
  * 0; the first is the main one. Other rows that arrive are printed behind them. Checks -o: -EINVAL
- * with the columns there are. upright: a type whose rows people see as lines "NAME  value"; 0: none.
+ * with the columns there are. upright: a type whose rows people see as lines "NAME  value"; 0:
+ * none.
  */
 int sheets_create(const struct ctl *ctl, const unsigned int *types, unsigned int upright,
 		  struct sheets **sheets, struct larder_error *err);

@@ -16,11 +16,12 @@ int split_spec(const char *text, enum split_version need, char name[LARDER_NAME_
 	size_t len = colon ? (size_t)(colon - text) : strlen(text);
 
 	if (!colon && need == SPLIT_VERSION_NEEDED)
-		return larder_error_set(err, EINVAL, "'%.200s' has no version; write NAME:VERSION", text);
+		return larder_error_set(err, EINVAL, "'%.200s' has no version; write NAME:VERSION",
+					text);
 	if (len > LARDER_NAME_MAX || (colon && strlen(colon + 1) > LARDER_VERSION_MAX))
 		return larder_error_set(err, EINVAL,
-					"'%.200s': name and version are at most %d bytes each", text,
-					LARDER_NAME_MAX);
+					"'%.200s': name and version are at most %d bytes each",
+					text, LARDER_NAME_MAX);
 	memcpy(name, text, len);
 	name[len] = '\0';
 	snprintf(version, LARDER_VERSION_MAX + 1, "%s", colon ? colon + 1 : "");

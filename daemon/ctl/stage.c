@@ -37,7 +37,7 @@ static int stage_node(struct ctl *ctl, size_t node, struct larder_client *client
 			.spec = ctl->args[i],
 			.priority = (uint32_t)ctl->options.priority,
 		};
-		const struct fleet_request request = { LARDER_MSG_STAGE, &msg, FLEET_PATIENT_MS };
+		const struct fleet_request request = {LARDER_MSG_STAGE, &msg, FLEET_PATIENT_MS};
 
 		rc = fleet_ask(ctl, node, client, &request, following->sheets, err);
 	}
@@ -81,7 +81,7 @@ static int64_t time_left(const struct following *following)
 static int watch_one(struct ctl *ctl, struct larder_client *client, const char *spec,
 		     struct following *following, struct larder_error *err)
 {
-	const struct larder_msg_WATCH msg = { .spec = spec, .timeout_ms = time_left(following) };
+	const struct larder_msg_WATCH msg = {.spec = spec, .timeout_ms = time_left(following)};
 	int answer_ms = FLEET_PATIENT_MS;
 	char note[LARDER_ERROR_MAX];
 	int rc;
@@ -111,7 +111,7 @@ static int watch_node(struct ctl *ctl, size_t node, struct larder_client *client
 
 static int follow(struct ctl *ctl, bool stage, bool watch)
 {
-	static const unsigned int types[] = { LARDER_MSG_LINE, 0 };
+	static const unsigned int types[] = {LARDER_MSG_LINE, 0};
 	struct following following = {0};
 	struct larder_error err = {0};
 	int code = CTL_DONE;

@@ -12,12 +12,12 @@
 
 static int status_once(struct ctl *ctl)
 {
-	static const unsigned int plain[] = { LARDER_MSG_NODE, LARDER_MSG_TIER,
-					      LARDER_MSG_TRANSFER, 0 };
-	static const unsigned int verbose[] = { LARDER_MSG_NODE, LARDER_MSG_TIER,
-						LARDER_MSG_TRANSFER, LARDER_MSG_COUNTER, 0 };
+	static const unsigned int plain[] = {LARDER_MSG_NODE, LARDER_MSG_TIER, LARDER_MSG_TRANSFER,
+					     0};
+	static const unsigned int verbose[] = {LARDER_MSG_NODE, LARDER_MSG_TIER,
+					       LARDER_MSG_TRANSFER, LARDER_MSG_COUNTER, 0};
 	const struct larder_msg_STATUS msg = {};
-	const struct fleet_request request = { LARDER_MSG_STATUS, &msg, FLEET_ANSWER_MS };
+	const struct fleet_request request = {LARDER_MSG_STATUS, &msg, FLEET_ANSWER_MS};
 
 	return fleet_table(ctl, &request, ctl->options.verbose ? verbose : plain, LARDER_MSG_NODE);
 }

@@ -66,14 +66,13 @@ int table_create(const char *name, const struct table_column *columns, size_t n_
 	struct table *table = calloc(1, sizeof(*table));
 
 	if (table) {
-		*table = (struct table){
-			.style = *style, .n_columns = n_columns, .name = name
-		};
+		*table = (struct table){.style = *style, .n_columns = n_columns, .name = name};
 		table->scols = scols_new_table();
 	}
 	if (!table || !table->scols || table_setup(table, columns) != 0) {
 		table_destroy(table);
-		return larder_error_set(err, ENOMEM, "cannot make the table '%s': out of memory", name);
+		return larder_error_set(err, ENOMEM, "cannot make the table '%s': out of memory",
+					name);
 	}
 	*out = table;
 	return 0;

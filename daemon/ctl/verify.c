@@ -24,8 +24,8 @@ struct verifying {
 static int verify_one(struct ctl *ctl, size_t node, struct larder_client *client, const char *spec,
 		      const struct verifying *verifying, struct larder_error *err)
 {
-	const struct larder_msg_VERIFY msg = { .spec = spec, .repair = verifying->repair };
-	const struct fleet_request request = { LARDER_MSG_VERIFY, &msg, FLEET_PATIENT_MS };
+	const struct larder_msg_VERIFY msg = {.spec = spec, .repair = verifying->repair};
+	const struct fleet_request request = {LARDER_MSG_VERIFY, &msg, FLEET_PATIENT_MS};
 
 	return fleet_ask(ctl, node, client, &request, verifying->sheets, err);
 }
@@ -36,7 +36,8 @@ static int take_tree(struct larder_row *row, void *arg, struct larder_error *err
 	const struct larder_msg_TREE *tree = row->msg;
 	void *grown;
 
-	/* A user's own datasets have no spec that an admin could write; what is empty holds no bytes. */
+	/* A user's own datasets have no spec that an admin could write; what is empty holds no
+	 * bytes. */
 	if (row->type != LARDER_MSG_TREE || strcmp(tree->version, LARDER_OWN_VERSION) == 0)
 		return 0;
 	grown = realloc(verifying->specs, (verifying->n_specs + 1) * sizeof(*verifying->specs));
@@ -51,7 +52,7 @@ static int take_tree(struct larder_row *row, void *arg, struct larder_error *err
 static int verify_node(struct ctl *ctl, size_t node, struct larder_client *client, void *arg,
 		       struct larder_error *err)
 {
-	const struct larder_msg_LIST list = { .pattern = "" };
+	const struct larder_msg_LIST list = {.pattern = ""};
 	struct verifying *verifying = arg;
 	int rc = 0;
 
@@ -68,8 +69,8 @@ static int verify_node(struct ctl *ctl, size_t node, struct larder_client *clien
 
 static int verify_all(struct ctl *ctl, bool repair)
 {
-	static const unsigned int types[] = { LARDER_MSG_SHARD, 0 };
-	struct verifying verifying = { .repair = repair };
+	static const unsigned int types[] = {LARDER_MSG_SHARD, 0};
+	struct verifying verifying = {.repair = repair};
 	struct larder_error err = {0};
 	int code;
 

@@ -9,12 +9,13 @@
  *   joblet await JOB RUN [MS]
  *   joblet attach JOB STEP [--uid N] [--specs SPECS] [-- COMMAND…]
  *   joblet release JOB RUN
- *   joblet raw HEX       sends the bytes, prints the frames that come back and whether it was closed
- *   joblet idle MS       connects, says nothing; prints "closed" when it is dropped within MS
+ *   joblet raw HEX       sends the bytes, prints the frames that come back and whether it was
+ * closed joblet idle MS       connects, says nothing; prints "closed" when it is dropped within MS
  *   joblet hang MS       asks and never reads; prints "closed" when it is dropped within MS
  *   joblet crowd N       connects N times at once; prints how many of them are answered
  *
- * Exit codes: 0 usable outcome or done, 1 failed or refused, 2 usage, 4 nobody there, 6 still pending.
+ * Exit codes: 0 usable outcome or done, 1 failed or refused, 2 usage, 4 nobody there, 6 still
+ * pending.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -121,10 +122,9 @@ static int print_outcome(const struct outcome *outcome)
 	       outcome->text);
 	if (outcome->state == LARDER_OUTCOME_PENDING)
 		return PENDING;
-	return outcome->state == LARDER_OUTCOME_FAILED ||
-			       outcome->state == LARDER_OUTCOME_CANCELLED ?
-		       REFUSED :
-		       DONE;
+	return outcome->state == LARDER_OUTCOME_FAILED || outcome->state == LARDER_OUTCOME_CANCELLED
+		       ? REFUSED
+		       : DONE;
 }
 
 static int await_outcome(struct larder_client *client, uint32_t job, uint32_t run, int64_t ms,
@@ -134,7 +134,7 @@ static int await_outcome(struct larder_client *client, uint32_t job, uint32_t ru
 	int rc = 0;
 
 	while (rc == 0 && outcome->state == LARDER_OUTCOME_PENDING && mono_ms() < until) {
-		const struct larder_msg_AWAIT msg = { job, run, SLICE_MS, {} };
+		const struct larder_msg_AWAIT msg = {job, run, SLICE_MS, {}};
 
 		rc = larder_client_call(client, LARDER_MSG_AWAIT, &msg, ANSWER_MS, take_outcome,
 					outcome, NULL, err);
@@ -158,12 +158,13 @@ struct acquire {
 
 static void acquire_options(struct acquire *a, int argc, char **argv)
 {
-	static const char *const modes[] = { "auto", "stage", "lazy", "bypass", NULL };
-	static const char *const fails[] = { "default", "fail", "bypass", NULL };
+	static const char *const modes[] = {"auto", "stage", "lazy", "bypass", NULL};
+	static const char *const fails[] = {"default", "fail", "bypass", NULL};
 	static const struct option options[] = {
-		{ "gid", 1, NULL, 'g' },     { "mode", 1, NULL, 'm' },    { "wait", 1, NULL, 'w' },
-		{ "on-fail", 1, NULL, 'o' }, { "fixed", 1, NULL, 'f' },   { "ask", 0, NULL, 'a' },
-		{ "timeout", 1, NULL, 't' }, { 0 },
+		{"gid", 1, NULL, 'g'},	   {"mode", 1, NULL, 'm'},
+		{"wait", 1, NULL, 'w'},	   {"on-fail", 1, NULL, 'o'},
+		{"fixed", 1, NULL, 'f'},   {"ask", 0, NULL, 'a'},
+		{"timeout", 1, NULL, 't'}, {0},
 	};
 	int c;
 
@@ -176,9 +177,9 @@ static void acquire_options(struct acquire *a, int argc, char **argv)
 		case 'a': a->ask_only = true; break;
 		case 't': a->timeout_ms = number(optarg); break;
 		case 'w':
-			a->msg.wait_ms = strcmp(optarg, "all") == 0  ? LARDER_WAIT_ALL :
-					 strcmp(optarg, "none") == 0 ? LARDER_WAIT_NONE :
-								       (int64_t)number(optarg);
+			a->msg.wait_ms = strcmp(optarg, "all") == 0    ? LARDER_WAIT_ALL
+					 : strcmp(optarg, "none") == 0 ? LARDER_WAIT_NONE
+								       : (int64_t)number(optarg);
 			break;
 		default: exit(USAGE);
 		}
@@ -187,7 +188,7 @@ static void acquire_options(struct acquire *a, int argc, char **argv)
 
 static int run_acquire(int argc, char **argv)
 {
-	struct acquire a = { .timeout_ms = 60000, .msg = { .wait_ms = LARDER_WAIT_ALL, .fixed = "" } };
+	struct acquire a = {.timeout_ms = 60000, .msg = {.wait_ms = LARDER_WAIT_ALL, .fixed = ""}};
 	struct outcome outcome = {0};
 	struct larder_client *client;
 	struct larder_error err = {0};
@@ -201,8 +202,8 @@ static int run_acquire(int argc, char **argv)
 	a.msg.specs = argv[4];
 	acquire_options(&a, argc - 4, argv + 4);
 	client = open_or_exit();
-	rc = larder_client_call(client, LARDER_MSG_ACQUIRE, &a.msg, ANSWER_MS, take_outcome, &outcome,
-				NULL, &err);
+	rc = larder_client_call(client, LARDER_MSG_ACQUIRE, &a.msg, ANSWER_MS, take_outcome,
+				&outcome, NULL, &err);
 	if (rc == 0 && !a.ask_only)
 		rc = await_outcome(client, a.msg.job_id, a.msg.run, a.timeout_ms, &outcome, &err);
 	larder_client_close(client);
@@ -228,7 +229,7 @@ static int run_await(int argc, char **argv)
 /* --- attach */
 
 struct attaching {
-	int root;  /* the file system over the view root; -1: not mounted yet */
+	int root;   /* the file system over the view root; -1: not mounted yet */
 	bool print; /* no command follows: say what there is */
 };
 
@@ -275,17 +276,13 @@ static int take_attached(struct larder_row *row, void *arg, struct larder_error 
 
 	(void)err;
 	switch (row->type) {
-	case LARDER_MSG_VIEW:
-		attach_view(a, row->msg, row->fd);
-		break;
+	case LARDER_MSG_VIEW: attach_view(a, row->msg, row->fd); break;
 	case LARDER_MSG_ENV:
 		setenv(env->key, env->value, 1);
 		if (a->print)
 			printf("%s=%s\n", env->key, env->value);
 		break;
-	case LARDER_MSG_LINE:
-		fprintf(stderr, "%s\n", line->text);
-		break;
+	case LARDER_MSG_LINE: fprintf(stderr, "%s\n", line->text); break;
 	default:
 		fprintf(stderr, "joblet: unexpected row %s\n", larder_msg_name(row->type));
 		exit(REFUSED);
@@ -296,10 +293,12 @@ static int take_attached(struct larder_row *row, void *arg, struct larder_error 
 static int run_attach(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "uid", 1, NULL, 'u' }, { "specs", 1, NULL, 's' }, { 0 },
+		{"uid", 1, NULL, 'u'},
+		{"specs", 1, NULL, 's'},
+		{0},
 	};
-	struct larder_msg_ATTACH msg = { .step_specs = "" };
-	struct attaching a = { .root = -1 };
+	struct larder_msg_ATTACH msg = {.step_specs = ""};
+	struct attaching a = {.root = -1};
 	struct larder_client *client;
 	struct larder_error err = {0};
 	int c, rc;
@@ -334,7 +333,7 @@ static int run_attach(int argc, char **argv)
 
 static int connect_raw(void)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", socket_path());
@@ -349,7 +348,7 @@ static int connect_raw(void)
 static int read_exactly(int fd, uint8_t *data, size_t len, int timeout_ms)
 {
 	while (len > 0) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
+		struct pollfd p = {.fd = fd, .events = POLLIN};
 		ssize_t n;
 
 		if (poll(&p, 1, timeout_ms) == 0)
@@ -396,7 +395,7 @@ static int run_raw(const char *hex)
 	int rc;
 
 	for (; hex[0] && hex[1]; hex += 2) {
-		char pair[3] = { hex[0], hex[1], '\0' };
+		char pair[3] = {hex[0], hex[1], '\0'};
 		uint8_t byte = (uint8_t)strtoul(pair, NULL, 16);
 
 		if (send(fd, &byte, 1, MSG_NOSIGNAL) != 1)
@@ -412,7 +411,7 @@ static int run_raw(const char *hex)
 /* Is the other side gone within ms? */
 static int print_closed(int fd, int64_t ms)
 {
-	struct pollfd p = { .fd = fd, .events = POLLRDHUP };
+	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
 	int n = poll(&p, 1, (int)ms);
 
 	puts(n > 0 ? "closed" : "open");
@@ -432,7 +431,7 @@ static int run_hang(int64_t ms)
 		return REFUSED;
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	while (mono_ms() < until) {
-		struct pollfd p = { .fd = fd, .events = POLLOUT | POLLRDHUP };
+		struct pollfd p = {.fd = fd, .events = POLLOUT | POLLRDHUP};
 		ssize_t n = 0;
 
 		if (poll(&p, 1, 100) > 0 && !(p.revents & (POLLRDHUP | POLLHUP | POLLERR)))
@@ -485,8 +484,8 @@ static int run(int argc, char **argv)
 		return run_attach(argc, argv);
 	if (strcmp(verb, "release") == 0 && argc == 3)
 		return simple(LARDER_MSG_RELEASE,
-			      &(const struct larder_msg_RELEASE){ .job_id = number(argv[1]),
-								  .run = number(argv[2]) });
+			      &(const struct larder_msg_RELEASE){.job_id = number(argv[1]),
+								 .run = number(argv[2])});
 	if (strcmp(verb, "raw") == 0 && argc == 2)
 		return run_raw(argv[1]);
 	if (strcmp(verb, "idle") == 0 && argc == 2) {

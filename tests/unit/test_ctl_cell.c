@@ -83,12 +83,14 @@ static void test_text_from_outside_is_harmless(void **state)
 	expect_safe("imagenet:v3", "imagenet:v3");
 	expect_safe("Grüße, 日本 🐟", "Grüße, 日本 🐟");
 	expect_safe("a\033[2Jb\r\n\x7f", "a?[2Jb???");
-	expect_safe("\xc2\x9b" "31m", "??31m");     /* CSI as a C1 control */
+	expect_safe("\xc2\x9b"
+		    "31m",
+		    "??31m"); /* CSI as a C1 control */
 	expect_safe("\xff\xfe", "??");
-	expect_safe("\xc0\xaf", "??");              /* overlong */
-	expect_safe("\xed\xa0\x80", "???");         /* a surrogate */
-	expect_safe("\xf4\x90\x80\x80", "????");    /* beyond U+10FFFF */
-	expect_safe("\xe2\x82", "??");              /* cut off */
+	expect_safe("\xc0\xaf", "??");		 /* overlong */
+	expect_safe("\xed\xa0\x80", "???");	 /* a surrogate */
+	expect_safe("\xf4\x90\x80\x80", "????"); /* beyond U+10FFFF */
+	expect_safe("\xe2\x82", "??");		 /* cut off */
 	expect_cell(cell_of_TEXT(NULL), false, "");
 	expect_cell(cell_of_TEXT("a\nb"), true, "a?b");
 }
@@ -97,9 +99,12 @@ static void test_progress_line(void **state)
 {
 	char line[128];
 	struct progress_now now = {
-		.what = "imagenet:v3", .phase = "copying",
-		.done_bytes = 1 << 20, .need_bytes = 2 << 20,
-		.bytes_per_s = 1 << 20, .eta_ms = 1000,
+		.what = "imagenet:v3",
+		.phase = "copying",
+		.done_bytes = 1 << 20,
+		.need_bytes = 2 << 20,
+		.bytes_per_s = 1 << 20,
+		.eta_ms = 1000,
 	};
 
 	(void)state;
@@ -113,7 +118,7 @@ static void test_progress_line(void **state)
 
 static void test_progress_counts_shards_where_there_are_no_bytes(void **state)
 {
-	struct progress_now now = { .what = "empty", .phase = "", .need_shards = 4, .eta_ms = -1 };
+	struct progress_now now = {.what = "empty", .phase = "", .need_shards = 4, .eta_ms = -1};
 	char line[128];
 
 	(void)state;
@@ -136,8 +141,10 @@ static void test_split(void **state)
 	assert_string_equal(version, "v3");
 	assert_int_equal(split_spec("imagenet", SPLIT_VERSION_OPTIONAL, name, version, &err), 0);
 	assert_string_equal(version, "");
-	assert_int_equal(split_spec("imagenet", SPLIT_VERSION_NEEDED, name, version, &err), -EINVAL);
-	assert_int_equal(split_spec("imagenet:", SPLIT_VERSION_NEEDED, name, version, &err), -EINVAL);
+	assert_int_equal(split_spec("imagenet", SPLIT_VERSION_NEEDED, name, version, &err),
+			 -EINVAL);
+	assert_int_equal(split_spec("imagenet:", SPLIT_VERSION_NEEDED, name, version, &err),
+			 -EINVAL);
 	assert_int_equal(split_spec(":v3", SPLIT_VERSION_NEEDED, name, version, &err), -EINVAL);
 	assert_int_equal(split_spec("../x:v3", SPLIT_VERSION_NEEDED, name, version, &err), -EINVAL);
 	assert_int_equal(split_spec("x:../v3", SPLIT_VERSION_NEEDED, name, version, &err), -EINVAL);
