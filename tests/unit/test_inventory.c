@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -980,6 +981,46 @@ static void what_was_open_at_the_end_is_undone(void **state)
 	assert_int_equal(inventory_tree_get(w->inv, id, &t, &w->err), -ENOENT);
 }
 
+static void limit_files(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_FSIZE, &limit);
+	limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void a_disk_that_takes_no_more_undoes_the_transaction(void **state)
+{
+	struct world *w = *state;
+	uint64_t kept = insert(w, "a", "v1", 1), lost = 0;
+	struct inv_tree t;
+	int rc = 0;
+
+	signal(SIGXFSZ, SIG_IGN);
+	limit_files(200 * 1024); /* the log may not grow beyond this */
+	for (unsigned int n = 2; n < 200 && !rc; n++) {
+		struct inv_tree more = a_tree("b", "v1", n);
+
+		ok(inventory_begin(w->inv, &w->err));
+		ok(inventory_tree_insert(w->inv, &more, &w->err));
+		lost = more.id;
+		rc = inventory_commit(w->inv, &w->err);
+	}
+	assert_int_equal(rc, -EIO);
+	assert_false(inventory_in_tx(w->inv));
+	assert_int_equal(inventory_tree_get(w->inv, lost, &t, &w->err), -ENOENT);
+	ok(inventory_tree_get(w->inv, lost - 1, &t, &w->err));
+	rc = 0;
+	for (int64_t ms = 10; ms < 300 && !rc; ms++) /* some frames may still fit */
+		rc = inventory_tree_staged(w->inv, kept, ms, &w->err);
+	assert_int_equal(rc, -EIO);
+	limit_files(RLIM_INFINITY);
+	ok(inventory_tree_staged(w->inv, kept, 5, &w->err));
+	assert_int_equal(get(w, kept).stage_ms, 5);
+	assert_true(insert(w, "c", "v1", 1) >= lost);
+}
+
 /* --- opening */
 
 static char *db_path(struct world *w, const char *tail)
@@ -1246,6 +1287,7 @@ int main(void)
 		TEST(a_transaction_is_all_or_nothing),
 		TEST(a_step_that_fails_leaves_the_rest_of_its_transaction),
 		TEST(what_was_open_at_the_end_is_undone),
+		TEST(a_disk_that_takes_no_more_undoes_the_transaction),
 		TEST(an_empty_file_becomes_an_inventory),
 		TEST(only_root_may_read_it),
 		TEST(recovery_is_asked_for_until_it_was_done),
