@@ -11,12 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <uthash.h>
 #include <utlist.h>
 
 #include "larder/cleanup.h"
 #include "server/check.h"
 #include "server/dataset.h"
+#include "server/hash.h"
 
 struct access_ask {
 	struct access_ask *prev, *next;

@@ -146,7 +146,7 @@ static void no_room(struct want *want, const struct larder_error *err)
 
 static void on_staged(struct interest *interest, int rc, const struct larder_error *err)
 {
-	struct want *want = (struct want *)((char *)interest - offsetof(struct want, interest));
+	struct want *want = CONTAINER(interest, struct want, interest);
 
 	if (rc == -ENOSPC)
 		no_room(want, err);

@@ -6,6 +6,7 @@
 #define SERVER_LARDERD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
@@ -74,6 +75,9 @@ struct larderd {
 	uint64_t scrubbed; /* the tree that was read last */
 	int exit_code;
 };
+
+/* From an embedded member to what it is embedded in. */
+#define CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 
 /* Seconds since the epoch, and a clock that never goes back (ms). */
 int64_t now_s(void);

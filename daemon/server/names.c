@@ -2,13 +2,12 @@
  * Owns a small memory of users' names. Display only: nothing is ever decided by a name.
  * Must not ask NSS on the control thread. Used where rows and sentences are made.
  */
+#include "server/hash.h"
 #include "server/names.h"
 
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include <uthash.h>
 
 #include "server/larderd.h"
 
@@ -23,7 +22,7 @@ struct names {
 
 static void name_look_up(struct work *work)
 {
-	struct names *entry = (struct names *)((char *)work - offsetof(struct names, work));
+	struct names *entry = CONTAINER(work, struct names, work);
 	char buf[4096];
 	struct passwd pw, *found = NULL;
 
@@ -33,7 +32,7 @@ static void name_look_up(struct work *work)
 
 static void name_found(struct work *work)
 {
-	struct names *entry = (struct names *)((char *)work - offsetof(struct names, work));
+	struct names *entry = CONTAINER(work, struct names, work);
 
 	if (entry->found[0])
 		snprintf(entry->name, sizeof(entry->name), "%s", entry->found);

@@ -8,10 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <uthash.h>
-
 #include "larder/spec.h"
 #include "server/access.h"
+#include "server/hash.h"
 #include "server/larderd.h"
 #include "server/stage.h"
 

@@ -8,8 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <uthash.h>
-
+#include "server/hash.h"
 #include "server/larderd.h"
 
 /* Somebody who wants the tree; embedded in what wants. A stage that nobody wants is cancelled. */

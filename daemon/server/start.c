@@ -121,6 +121,14 @@ static int open_inventory(struct larderd *d, bool *fresh, struct larder_error *e
 	return rc < 0 ? larder_error_set(err, rc, "event loop: %s", strerror(-rc)) : 0;
 }
 
+/* Jobs find their trees below it; on the host it stays empty. */
+static int make_view_root(const struct config *config, struct larder_error *err)
+{
+	if (mkdir(config->view_root, 0755) && errno != EEXIST)
+		return larder_error_set(err, errno, "view_root %s: %s", config->view_root, strerror(errno));
+	return 0;
+}
+
 /* --- tiers. One that cannot be used is named in `larder df`; the node serves without it. */
 
 static int tier_begin(struct larderd *d, struct node_tier *tier, struct larder_error *err)
@@ -316,7 +324,8 @@ int larderd_start(struct larderd *d, struct larder_error *err)
 		return larder_error_set(err, rc, "event loop: %s", strerror(-rc));
 	raise_limits();
 	admins_look_up(&d->config, &d->admins);
-	if (watch_signals(d, err) || identify(d, err) || open_inventory(d, &fresh, err) || open_tiers(d, err) ||
+	if (watch_signals(d, err) || identify(d, err) || open_inventory(d, &fresh, err) ||
+	    make_view_root(&d->config, err) || open_tiers(d, err) ||
 	    start_threads(d, err) || resume(d, fresh, err) || timers_start(d, err) || sessions_open(d, err))
 		return err->code ? -err->code : -EIO;
 	log_event(LOG_LEVEL_INFO, "start", "node=%s version=%s engine=\"%s\" socket=%s", d->node, LARDER_VERSION,

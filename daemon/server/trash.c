@@ -71,6 +71,6 @@ void evictor_empty_trash(struct larderd *d, struct node_tier *tier, bool hurry)
 
 void evictor_close(struct larderd *d)
 {
-	for (unsigned int i = 0; i < d->config.n_tiers; i++)
+	for (unsigned int i = 0; d->tiers && i < d->config.n_tiers; i++)
 		d->tiers[i].trash_stop = true;
 }

@@ -2,13 +2,12 @@
  * Owns the trims under way, one per tree. Chooses no tree (the evictor does) and no shard (store/ does).
  * Never touches a tree that has got a lease meanwhile. Begun by the evictor.
  */
+#include "server/hash.h"
 #include "server/trimmer.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <uthash.h>
 
 #include "server/dataset.h"
 #include "server/log.h"
