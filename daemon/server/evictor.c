@@ -13,6 +13,7 @@
 #include "server/admit.h"
 #include "server/dataset.h"
 #include "server/log.h"
+#include "server/scrub.h"
 #include "server/space.h"
 #include "server/stage.h"
 #include "server/trimmer.h"
@@ -323,7 +324,7 @@ int evictor_make_room(struct larderd *d, struct node_tier *tier, uint64_t bytes,
 
 bool evictor_trimming(struct larderd *d, uint64_t tree_id)
 {
-	return trimmer_has(d, tree_id);
+	return trimmer_has(d, tree_id) || verify_claims(d, tree_id);
 }
 
 struct claimed {

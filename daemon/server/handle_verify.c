@@ -1,8 +1,11 @@
 /*
  * Answers VERIFY: a tree read again, shard by shard; what is damaged is claimed no more, and with
  * `repair` (or while a job holds it) staged again at once. The scrub does the same by itself.
- * Reads on a worker. Called by dispatch, for admins, and by a timer.
+ * Reads and unlinks on a worker; claims nothing while a stage or a trim works on the same tree.
+ * Called by dispatch, for admins, and by a timer.
  */
+#include "server/hash.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,22 +20,34 @@
 #include "server/order.h"
 #include "server/pick.h"
 #include "server/scrub.h"
+#include "server/stage.h"
+#include "server/trimmer.h"
 
 struct bad_shard {
 	struct bad_shard *prev, *next;
 	uint64_t index, size;
 	char *path;
 	char problem[256];
+	bool drop; /* its name is to go */
+};
+
+enum verify_phase {
+	VERIFY_READING,
+	VERIFY_WAITING,  /* for the stage or trim that has begun meanwhile: it counts on what was claimed */
+	VERIFY_CLAIMING, /* until the last name is gone: nothing may be staged into the tree */
 };
 
 struct verify {
 	struct work work;
+	UT_hash_handle hh;
+	uint64_t tree_id; /* key */
+	enum verify_phase phase;
 	struct larderd *d;
 	struct session *session; /* NULL: the scrub, or the client is gone */
 	struct node_tier *tier;
 	struct inv_tree tree;
 	bool repair;
-	uint8_t *present; /* NULL: all */
+	uint8_t *claimed; /* bits, when it began */
 	struct bad_shard *bad;
 	uint64_t n_bad;
 	_Atomic uint64_t done_bytes;
@@ -49,7 +64,8 @@ static void verify_free(struct verify *verify)
 		free(bad->path);
 		free(bad);
 	}
-	free(verify->present);
+	HASH_DEL(verify->d->verifies, verify);
+	free(verify->claimed);
 	free(verify);
 }
 
@@ -76,8 +92,9 @@ static void verify_run(struct work *work)
 {
 	struct verify *verify = (struct verify *)work;
 	struct tree_key key = dataset_key(&verify->tree);
-	int rc = tree_verify(verify->tier->tier, &key, verify->present, on_bad, verify, &verify->done_bytes,
-			     &verify->stop, &verify->err);
+	/* repair: what is not there counts as damage */
+	int rc = tree_verify(verify->tier->tier, &key, verify->repair ? NULL : verify->claimed, on_bad, verify,
+			     &verify->done_bytes, &verify->stop, &verify->err);
 
 	if (rc)
 		verify->rc = rc;
@@ -100,6 +117,11 @@ static int load_bits(struct verify *verify, uint8_t **out, struct larder_error *
 	return 0;
 }
 
+static bool bit(const uint8_t *bits, uint64_t i)
+{
+	return bits[i / 8] >> i % 8 & 1;
+}
+
 /* Claims less before anything goes. */
 static int claim_damage(struct verify *verify, struct larder_error *err)
 {
@@ -113,7 +135,10 @@ static int claim_damage(struct verify *verify, struct larder_error *err)
 	if (rc || (rc = inventory_begin(inv, err)))
 		return rc;
 	DL_FOREACH(verify->bad, bad) {
-		if (!(bits[bad->index / 8] & 1u << bad->index % 8))
+		bool was = bit(verify->claimed, bad->index), is = bit(bits, bad->index);
+
+		bad->drop = was || !is; /* else it was staged while this read */
+		if (!was || !is)
 			continue; /* was not claimed: repair lists it, and stages it */
 		bits[bad->index / 8] = (uint8_t)(bits[bad->index / 8] & ~(1u << bad->index % 8));
 		bytes += bad->size;
@@ -172,50 +197,115 @@ static void verify_answer(struct verify *verify, bool staged)
 	}
 }
 
+static void verify_end(struct verify *verify, bool staged)
+{
+	struct larderd *d = verify->d;
+	uint64_t tree_id = verify->tree_id;
+
+	verify_answer(verify, staged);
+	verify_free(verify);
+	stage_unblock(d, tree_id);
+}
+
+static void drop_run(struct work *work)
+{
+	struct verify *verify = (struct verify *)work;
+	struct tree_key key = dataset_key(&verify->tree);
+	struct bad_shard *bad;
+
+	DL_FOREACH(verify->bad, bad)
+		if (!verify->rc && bad->drop && tree_drop_shard(verify->tier->tier, &key, bad->path, &verify->err))
+			verify->rc = -verify->err.code;
+}
+
+static void drop_done(struct work *work)
+{
+	struct verify *verify = (struct verify *)work;
+	uint32_t leases = 0;
+	bool staged = false;
+
+	inventory_lease_count(verify->d->inv, verify->tree_id, &leases, &verify->err);
+	if (!verify->rc && (verify->repair || leases))
+		staged = order_stage(verify->d, verify->tree_id, -1, NULL, &verify->err) >= 0;
+	verify_end(verify, staged);
+}
+
 /* The claim is durable: the damaged names go, and what is wanted comes back. */
 static void on_claimed(int rc, void *arg)
 {
 	struct verify *verify = arg;
-	struct larderd *d = verify->d;
-	struct tree_key key = dataset_key(&verify->tree);
-	struct bad_shard *bad;
-	uint32_t leases = 0;
-	bool staged = false;
 
-	if (rc)
+	if (rc) {
 		verify->rc = larder_error_set(&verify->err, rc, "inventory: %s", strerror(-rc));
-	DL_FOREACH(verify->bad, bad)
-		if (!verify->rc && tree_drop_shard(verify->tier->tier, &key, bad->path, &verify->err))
-			verify->rc = -verify->err.code;
-	inventory_lease_count(d->inv, verify->tree.id, &leases, &verify->err);
-	if (!verify->rc && (verify->repair || leases))
-		staged = order_stage(d, verify->tree.id, -1, NULL, &verify->err) >= 0;
-	verify_answer(verify, staged);
-	verify_free(verify);
+		verify_end(verify, false);
+		return;
+	}
+	verify->work = (struct work){.run = drop_run, .done = drop_done};
+	worker_run(verify->d->slow, &verify->work);
+}
+
+static struct verify *verify_of(struct larderd *d, uint64_t tree_id)
+{
+	struct verify *verify;
+
+	HASH_FIND(hh, d->verifies, &tree_id, sizeof(tree_id), verify);
+	return verify;
+}
+
+bool verify_claims(struct larderd *d, uint64_t tree_id)
+{
+	struct verify *verify = verify_of(d, tree_id);
+
+	return verify && verify->phase == VERIFY_CLAIMING;
+}
+
+void verify_go_on(struct larderd *d, uint64_t tree_id)
+{
+	struct verify *verify = verify_of(d, tree_id);
+
+	if (!verify || verify->phase != VERIFY_WAITING || stage_of(d, tree_id) || trimmer_has(d, tree_id))
+		return;
+	verify->phase = VERIFY_CLAIMING;
+	if (inventory_tree_get(d->inv, tree_id, &verify->tree, &verify->err))
+		verify->rc = larder_error_set(&verify->err, ENOENT, "%s:%s was evicted while it was read",
+					      verify->tree.name, verify->tree.version);
+	if (!verify->rc)
+		verify->rc = claim_damage(verify, &verify->err);
+	if (!verify->rc && inventory_barrier(d->inv, on_claimed, verify))
+		verify->rc = larder_error_set(&verify->err, ENOMEM, "out of memory");
+	if (verify->rc)
+		verify_end(verify, false);
 }
 
 static void verify_done(struct work *work)
 {
 	struct verify *verify = (struct verify *)work;
 	struct larderd *d = verify->d;
-	struct inv_tree now;
 
 	inventory_count(d->inv, INV_COUNTER_scrubbed_bytes, verify->done_bytes);
-	if (!verify->rc && inventory_tree_get(d->inv, verify->tree.id, &now, &verify->err))
-		verify->rc = larder_error_set(&verify->err, ENOENT, "%s:%s was evicted while it was read", verify->tree.name,
-					      verify->tree.version);
-	else if (!verify->rc)
-		verify->tree = now;
 	log_event(verify->n_bad ? LOG_LEVEL_ERR : LOG_LEVEL_INFO, "verify", "dataset=%s:%s bytes=%llu damaged=%llu rc=%d",
 		  verify->tree.name, verify->tree.version, (unsigned long long)verify->done_bytes,
 		  (unsigned long long)verify->n_bad, verify->rc);
-	if (!verify->rc && verify->n_bad) {
-		verify->rc = claim_damage(verify, &verify->err);
-		if (!verify->rc && !inventory_barrier(d->inv, on_claimed, verify))
-			return;
+	if (verify->rc || !verify->n_bad) {
+		verify_end(verify, false);
+		return;
 	}
-	verify_answer(verify, false);
-	verify_free(verify);
+	verify->phase = VERIFY_WAITING;
+	verify_go_on(d, verify->tree_id);
+}
+
+void verifies_stop(struct larderd *d)
+{
+	struct verify *verify, *tmp;
+
+	HASH_ITER(hh, d->verifies, verify, tmp)
+		verify->stop = true;
+}
+
+void verifies_close(struct larderd *d)
+{
+	while (d->verifies)
+		verify_free(d->verifies);
 }
 
 static void verify_left(void *arg)
@@ -233,14 +323,17 @@ int verify_start(struct larderd *d, const struct inv_tree *tree, bool repair, st
 
 	if (!verify)
 		return larder_error_set(err, ENOMEM, "out of memory");
-	*verify = (struct verify){.d = d, .session = session, .tree = *tree, .repair = repair};
+	*verify = (struct verify){.d = d, .session = session, .tree_id = tree->id, .tree = *tree, .repair = repair};
 	verify->tier = dataset_tier(d, tree->tier);
-	if (!verify->tier || stage_uses(d, tree->id) || tree->state == LARDER_TREE_EVICTING) {
+	if (!verify->tier || stage_uses(d, tree->id) || trimmer_has(d, tree->id) || verify_of(d, tree->id) ||
+	    tree->state == LARDER_TREE_EVICTING) {
 		free(verify);
-		return larder_error_set(err, EBUSY, "%s:%s is being staged or evicted just now; try again when it is over",
+		return larder_error_set(err, EBUSY,
+					"%s:%s is being staged, verified or evicted just now; try again when it is over",
 					tree->name, tree->version);
 	}
-	if (!repair && load_bits(verify, &verify->present, err)) { /* repair: what is not there counts as damage */
+	HASH_ADD(hh, d->verifies, tree_id, sizeof(tree->id), verify);
+	if (load_bits(verify, &verify->claimed, err)) {
 		verify_free(verify);
 		return -err->code;
 	}

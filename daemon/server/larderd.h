@@ -59,6 +59,7 @@ struct larderd {
 	struct request *requests; /* uthash by job id and run */
 	struct stage *stages;     /* uthash by tree id */
 	struct trim *trims;       /* uthash by tree id */
+	struct verify *verifies;  /* uthash by tree id */
 	struct order *orders;     /* stages that nobody waits for */
 	unsigned int running_transfers;
 	char node[256];

@@ -63,6 +63,17 @@ static void request_destroy(struct request *request)
 	free(request);
 }
 
+/* Whoever waits for it is told when it is destroyed. Its row is gone already, and stays gone. */
+static void request_give_up(struct request *request)
+{
+	request->outcome = LARDER_OUTCOME_CANCELLED;
+	snprintf(request->text, sizeof(request->text), "the job is over");
+	log_event(LOG_LEVEL_INFO, "job.outcome", "job=%u run=%u uid=%u specs=%s outcome=%s ms=%lld text=\"%s\"",
+		  request->key.job_id, request->key.run, request->uid, request->specs,
+		  larder_outcome_word(request->outcome), (long long)(now_mono_ms() - request->since_ms),
+		  request->text);
+}
+
 int request_release(struct larderd *d, uint32_t job_id, uint32_t run_max, uint32_t *released,
 		    struct larder_error *err)
 {
@@ -84,7 +95,7 @@ int request_release(struct larderd *d, uint32_t job_id, uint32_t run_max, uint32
 		if (request->key.job_id != job_id || request->key.run > run_max)
 			continue;
 		if (request->outcome == LARDER_OUTCOME_PENDING)
-			request_settle(request, LARDER_OUTCOME_CANCELLED, "the job is over");
+			request_give_up(request);
 		request_destroy(request);
 	}
 	return 0;

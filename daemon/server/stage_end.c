@@ -9,6 +9,7 @@
 #include <utlist.h>
 
 #include "server/log.h"
+#include "server/scrub.h"
 #include "server/space.h"
 #include "server/stage_inside.h"
 #include "server/stage_plan.h"
@@ -113,6 +114,7 @@ static bool again(struct stage *stage, int rc)
 void stage_end(struct stage *stage, int rc, const struct larder_error *err)
 {
 	struct larderd *d = stage->d;
+	uint64_t tree_id = stage->tree_id;
 	struct larder_error problem = {0};
 	enum larder_tree_state state = end_state(stage, rc);
 	int64_t ms = stage->began_ms ? now_mono_ms() - stage->began_ms : 0;
@@ -141,6 +143,7 @@ void stage_end(struct stage *stage, int rc, const struct larder_error *err)
 		close(stage->manifest_fd);
 	HASH_DEL(d->stages, stage);
 	free(stage);
+	verify_go_on(d, tree_id);
 	stage_start_next(d);
 	space_watch(d);
 }

@@ -26,6 +26,7 @@
 #include "server/reconcile.h"
 #include "server/reload.h"
 #include "server/request.h"
+#include "server/scrub.h"
 #include "server/session.h"
 #include "server/stage.h"
 #include "server/survey.h"
@@ -100,7 +101,6 @@ static int on_barriers(sd_event_source *source, int fd, uint32_t revents, void *
 static int open_inventory(struct larderd *d, bool *fresh, struct larder_error *err)
 {
 	struct larder_error ignored;
-	uint64_t trees = 0;
 	char value[64];
 	int rc;
 
@@ -111,9 +111,7 @@ static int open_inventory(struct larderd *d, bool *fresh, struct larder_error *e
 		log_event(LOG_LEVEL_ERR, "inventory.damaged", "error=\"%s\"", err->text);
 	else if (rc)
 		return rc;
-	if (inventory_tree_count(d->inv, &trees, err))
-		return -err->code;
-	*fresh = trees == 0;
+	*fresh = inventory_needs_recovery(d->inv);
 	if (!inventory_meta_get(d->inv, "inflation", value, sizeof(value), &ignored))
 		d->inflation = strtod(value, NULL);
 	inventory_meta_get(d->inv, "drained", d->drained, sizeof(d->drained), &ignored);
@@ -349,12 +347,14 @@ void larderd_stop(struct larderd *d)
 	timers_stop(d);
 	slurmq_destroy(d->slurm);
 	evictor_close(d);
+	verifies_stop(d);
 	xfer_pool_destroy(d->pool); /* cancels and joins: its last letters are in the mailbox */
 	d->pool = NULL;
 	worker_pool_destroy(d->slow);
 	worker_pool_destroy(d->workers);
 	d->slow = d->workers = NULL;
 	mailbox_destroy(d->mailbox); /* the last letters; work that they give out is done at once */
+	verifies_close(d);
 	access_fini(d);
 	names_forget(d);
 	for (unsigned int i = 0; d->tiers && i < d->config.n_tiers; i++)

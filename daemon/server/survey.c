@@ -157,6 +157,8 @@ static void survey_end(struct survey *survey)
 {
 	struct larderd *d = survey->d;
 
+	if (!survey->err.code && survey->mode == SURVEY_ADOPT)
+		inventory_set_recovered(d->inv, &survey->err);
 	if (survey->err.code)
 		log_event(LOG_LEVEL_ERR, "survey", "error=\"%s\"", survey->err.text);
 	for (unsigned int i = 0; i < d->config.n_tiers && survey->mode == SURVEY_GC; i++)

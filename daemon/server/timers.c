@@ -59,7 +59,10 @@ static int on_metrics(sd_event_source *source, uint64_t usec, void *arg)
 
 	(void)usec;
 	metrics_write(d);
-	if (inventory_event_trim(d->inv, d->config.log_keep, &err))
+	if (inventory_stuck(d->inv)) /* told again and again until somebody acts: nothing shrinks meanwhile */
+		log_event(LOG_LEVEL_ERR, "inventory.stuck", "error=\"%s\"", strerror(-inventory_stuck(d->inv)));
+	if (inventory_event_trim(d->inv, d->config.log_keep, &err) ||
+	    inventory_history_trim(d->inv, now_s() - d->config.history_keep / 1000, NULL, &err))
 		log_event(LOG_LEVEL_ERR, "log.trim", "error=\"%s\"", err.text);
 	return again(source, METRICS_MS);
 }

@@ -11,6 +11,7 @@
 
 #include "server/dataset.h"
 #include "server/log.h"
+#include "server/scrub.h"
 #include "server/space.h"
 #include "server/stage.h"
 
@@ -62,6 +63,7 @@ static void trim_end(struct trim *trim)
 	free(trim->tail.gone);
 	free(trim);
 	stage_unblock(d, tree_id);
+	verify_go_on(d, tree_id);
 	space_changed(d, tier);
 }
 
