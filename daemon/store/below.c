@@ -42,13 +42,16 @@ int below_open(int dir, const char *path, int flags, mode_t mode)
 int below_make_dir(int dir, const char *name, mode_t mode)
 {
 	auto_fd int fd = -1;
-	bool made = mkdirat(dir, name, mode) == 0;
+	struct stat st;
 
-	if (!made && errno != EEXIST)
+	if (mkdirat(dir, name, mode) < 0 && errno != EEXIST)
 		return -errno;
 	fd = below_open(dir, name, O_RDONLY | O_DIRECTORY, 0);
-	/* the umask is the process's, and a default ACL may have had its say too */
-	if (fd >= 0 && made && fchmod(fd, mode) < 0)
+	if (fd < 0)
+		return fd;
+	/* the umask is the process's, a default ACL may have had its say, and a crash may have
+	 * come before this correction */
+	if (fstat(fd, &st) < 0 || ((st.st_mode & 07777) != mode && fchmod(fd, mode) < 0))
 		return -errno;
 	return take_fd(&fd);
 }

@@ -40,7 +40,8 @@ struct tier {
 
 /* openat2 beneath dir: no symlinks, no other mount. A descriptor or -errno. */
 int below_open(int dir, const char *path, int flags, mode_t mode);
-/* mkdir of one component and its exact mode whatever the umask; opened. EEXIST is fine. */
+/* mkdir of one component and its exact mode, whatever the umask; opened. One that is there is fine.
+ */
 int below_make_dir(int dir, const char *name, mode_t mode);
 /* Has the directory names that differ only by case? */
 bool below_casefolds(int dir);
@@ -119,7 +120,7 @@ void tree_open_fini(struct tree_open *open);
 /* --- names.c: how a name appears in a tree --- */
 
 struct naming {
-	enum { NAMING_FD, NAMING_LINK, NAMING_EMPTY, NAMING_SYMLINK } kind;
+	enum { NAMING_FD, NAMING_LINK, NAMING_SYMLINK } kind;
 	int fd;	  /* FD: the unnamed file */
 	int from; /* LINK: the base's directory, same last component */
 	mode_t mode;

@@ -1,7 +1,7 @@
 /*
- * How a name appears in a tree: for an unnamed file whose bytes are durable, a hard link, an empty
- * file, a symlink. Must not sync and must not decide when. Called by sink.c, on transfer threads
- * and on the committer's.
+ * How a name appears in a tree: for an unnamed file whose bytes are durable, a hard link, a
+ * symlink. At no moment, a crash's included, is it there without its mode and time. Must not sync
+ * and must not decide when. Called by sink.c, on transfer threads and on the committer's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -54,16 +54,6 @@ static int link_fd(int fd, int dir, const char *name)
 	return linkat(AT_FDCWD, path, dir, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
 }
 
-static int make_empty(int dir, const char *name, const struct naming *naming)
-{
-	auto_fd int fd =
-		openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0400);
-
-	if (fd < 0)
-		return -errno;
-	return naming_stamp(fd, naming->mode, naming->mtime_ns);
-}
-
 static int make_symlink(int dir, const char *name, const struct naming *naming)
 {
 	struct timespec times[2] = {naming_time(naming->mtime_ns), naming_time(naming->mtime_ns)};
@@ -80,7 +70,6 @@ static int put_once(int dir, const char *name, const char *from_name, const stru
 	switch (naming->kind) {
 	case NAMING_FD: return link_fd(naming->fd, dir, name);
 	case NAMING_LINK: return linkat(naming->from, from_name, dir, name, 0) < 0 ? -errno : 0;
-	case NAMING_EMPTY: return make_empty(dir, name, naming);
 	case NAMING_SYMLINK: return make_symlink(dir, name, naming);
 	}
 	return -EINVAL;
@@ -131,8 +120,12 @@ static int replace(struct tier *tier, int dir, const char *name, const struct na
 
 int naming_put(struct tier *tier, int dir, const char *name, const struct naming *naming)
 {
-	int rc = put_once(dir, name, name, naming);
+	int rc;
 
+	/* a symlink gets its time after it was made: not where a crash could show it without */
+	if (naming->kind == NAMING_SYMLINK)
+		return is_there(dir, name, naming) ? 0 : replace(tier, dir, name, naming);
+	rc = put_once(dir, name, name, naming);
 	if (rc != -EEXIST)
 		return rc;
 	return is_there(dir, name, naming) ? 0 : replace(tier, dir, name, naming);

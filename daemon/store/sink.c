@@ -237,19 +237,20 @@ static int make_dir(struct tree_sink *ts, const struct shard *shard)
 	return rc;
 }
 
+/* Stamped before it is named: a crash between the two must not leave a name with another mode. */
 static int make_file(struct tree_sink *ts, const struct shard *shard)
 {
-	const struct naming naming = {
-		.kind = NAMING_EMPTY,
-		.mode = shard_store_mode(shard->mode),
-		.mtime_ns = shard->mtime_ns,
-	};
+	struct naming naming = {.kind = NAMING_FD, .mode = shard_store_mode(shard->mode)};
+	auto_fd int fd = -1;
+	int rc;
 
 	if (shard->size != 0)
 		return -EINVAL;
 	if (!digest_equal(shard->digest, digest_of("", 0)))
 		return -EBADMSG;
-	return name_it(ts, shard->path, &naming);
+	naming.fd = fd = open_unnamed(ts->data, false);
+	rc = fd < 0 ? fd : naming_stamp(fd, naming.mode, shard->mtime_ns);
+	return rc ? rc : name_it(ts, shard->path, &naming);
 }
 
 static int make_symlink(struct tree_sink *ts, const struct shard *shard)

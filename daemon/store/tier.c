@@ -199,9 +199,6 @@ static int subdir_open(struct tier *tier, const char *name, int *fd, struct lard
 	if (st.st_uid != geteuid() || below_casefolds(*fd))
 		return larder_error_set(err, EPERM, "%s/%s was not made by larderd: move it away",
 					tier->path, name);
-	if ((st.st_mode & 07777) != 0700 && fchmod(*fd, 0700) < 0)
-		return larder_error_set(err, errno, "chmod %s/%s: %s", tier->path, name,
-					strerror(errno));
 	return 0;
 }
 
