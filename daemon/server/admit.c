@@ -41,13 +41,28 @@ int admit_revive(struct larderd *d, struct inv_tree *tree, struct larder_error *
 	return 0;
 }
 
+/*
+ * A digest in a head is a claim. A row that was made from a head which lied about its body has got no
+ * shard, for the body was looked at first: it makes place for what is described now. 1: it did.
+ */
+static int replace_row(struct larderd *d, const struct inv_tree *found, const struct inv_tree *tree,
+		       struct larder_error *err)
+{
+	if ((found->shards == tree->shards && found->bytes == tree->bytes) || found->present_shards ||
+	    found->state == LARDER_TREE_READY || stage_of(d, found->id))
+		return 0;
+	return inventory_tree_delete(d->inv, found->id, err) ? -err->code : 1;
+}
+
 int admit_tree(struct larderd *d, struct inv_tree *tree, struct larder_error *err)
 {
 	struct inv_tree found;
 	struct node_tier *tier;
 	int rc = inventory_tree_find(d->inv, tree->domain, tree->name, tree->version, tree->digest, &found, err);
 
-	if (rc == -ENOENT) {
+	if (!rc)
+		rc = replace_row(d, &found, tree, err);
+	if (rc == -ENOENT || rc == 1) {
 		tier = space_choose_tier(d, tree, err);
 		if (!tier)
 			return -err->code;

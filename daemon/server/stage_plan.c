@@ -16,6 +16,7 @@
 #include "larder/cleanup.h"
 #include "server/dataset.h"
 
+#define NO_GROUP   65534u /* of a publisher whom NSS does not know: its uid's number is some other group's */
 #define TIER_BLOCK 4096u /* what a small file takes on the file systems that tiers are on */
 
 /* The publisher's groups; NSS may block. One that NSS does not know has none. */
@@ -25,7 +26,7 @@ static int find_groups(struct stage_plan *plan)
 	struct passwd pw, *found = NULL;
 	int n = 64;
 
-	plan->as = (struct source_as){.uid = plan->tree.publisher, .gid = plan->tree.publisher};
+	plan->as = (struct source_as){.uid = plan->tree.publisher, .gid = plan->tree.publisher ? NO_GROUP : 0};
 	if (getpwuid_r(plan->tree.publisher, &pw, buf, sizeof(buf), &found) || !found)
 		return 0;
 	for (int tries = 0; tries < 2; tries++) {
@@ -59,6 +60,10 @@ static int open_files(struct stage_plan *plan)
 	rc = larder_manifest_head_read(plan->manifest_fd, &plan->head, &plan->err);
 	if (rc)
 		return rc;
+	if (plan->head.shards != plan->tree.shards || plan->head.bytes != plan->tree.bytes) /* bitmaps are of this size */
+		return larder_error_set(&plan->err, EBADMSG,
+					"the manifest of %s:%s is another than the one this node knows by its digest; publish it again",
+					plan->tree.name, plan->tree.version);
 	if (plan->has_base && tree_open_manifest(plan->tier, &base, &plan->base_manifest_fd, &ignored))
 		plan->has_base = false; /* then everything is fetched */
 	return tree_sink_create(&(struct tree_sink_params){.tier = plan->tier,
