@@ -140,7 +140,8 @@ void stage_begin(void *arg)
 		return;
 	}
 	stage->phase = STAGE_PLANNING;
-	if (stage_plan_begin(stage, &err))
+	/* again: what it was blocked by, or the round before, has changed what is here */
+	if (inventory_tree_get(stage->d->inv, stage->tree_id, &stage->tree, &err) || stage_plan_begin(stage, &err))
 		stage_end(stage, -err.code, &err);
 }
 

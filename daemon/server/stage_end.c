@@ -85,14 +85,23 @@ static void end_round(struct stage *stage)
 	stage->plan = NULL;
 }
 
+/* Found anew each time: one who is told may make others leave (a job that fails leaves all it wanted). */
+static struct interest *next_told(const struct stage *stage, int rc)
+{
+	struct interest *one;
+
+	DL_FOREACH(stage->interests, one)
+		if ((rc != 0 && rc != -ECANCELED) || one->planned)
+			return one;
+	return NULL;
+}
+
 /* Tells those whom this round served; who came too late for it, or is wanted again, stays. */
 static void tell(struct stage *stage, int rc, const struct larder_error *err)
 {
-	struct interest *one, *tmp;
+	struct interest *one;
 
-	DL_FOREACH_SAFE(stage->interests, one, tmp) {
-		if ((rc == 0 || rc == -ECANCELED) && !one->planned)
-			continue;
+	while ((one = next_told(stage, rc))) {
 		DL_DELETE(stage->interests, one);
 		one->stage = NULL;
 		one->done(one, rc, err);
