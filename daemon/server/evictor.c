@@ -115,23 +115,24 @@ int evictor_candidates(struct larderd *d, const struct node_tier *tier, struct e
 
 struct eviction {
 	struct larderd *d;
+	struct node_tier *tier; /* NULL: it cannot be used */
 	uint64_t tree_id;
 	uint64_t bytes, inodes;
 	evictor_fn done; /* NULL: nobody waits */
 	void *arg;
 };
 
-/* rc 0: its name is gone. Else it stays, and is what it was. */
-static void eviction_over(struct eviction *e, struct inv_tree *tree, int rc, struct larder_error *err)
+/* rc 0: its name is gone, in_trash by us. Else it stays, and is what it was. */
+static void eviction_over(struct eviction *e, struct inv_tree *tree, bool in_trash, int rc, struct larder_error *err)
 {
 	struct larderd *d = e->d;
-	struct node_tier *tier = dataset_tier(d, tree->tier);
+	struct node_tier *tier = e->tier;
 	bool gone = rc == 0;
 	struct larder_error ignored;
 
 	if (!gone && tree->state == LARDER_TREE_EVICTING)
 		admit_revive(d, tree, &ignored);
-	if (tier && !gone) {
+	if (tier && !in_trash) {
 		tier->leaving_bytes = quota_sub(tier->leaving_bytes, e->bytes);
 		tier->leaving_inodes = quota_sub(tier->leaving_inodes, e->inodes);
 	}
@@ -145,39 +146,45 @@ static void eviction_over(struct eviction *e, struct inv_tree *tree, int rc, str
 	space_changed(d, tier);
 }
 
-/* Reads leases again: one that came since the claim wins, and the tree stays. */
-static bool still_leaving(struct larderd *d, uint64_t tree_id, struct inv_tree *tree)
+/*
+ * Reads leases again: one that came since the claim wins, and the tree stays. 0: it may go now; -ENOENT:
+ * another eviction was faster; -EBUSY.
+ */
+static int still_leaving(struct larderd *d, uint64_t tree_id, struct inv_tree *tree, struct larder_error *err)
 {
-	struct larder_error ignored;
 	uint32_t leases = 1;
+	int rc = inventory_tree_get(d->inv, tree_id, tree, err);
 
-	return !inventory_tree_get(d->inv, tree_id, tree, &ignored) && tree->state == LARDER_TREE_EVICTING &&
-	       !inventory_lease_count(d->inv, tree_id, &leases, &ignored) && leases == 0;
+	if (!rc)
+		rc = inventory_lease_count(d->inv, tree_id, &leases, err);
+	if (rc || (tree->state == LARDER_TREE_EVICTING && leases == 0))
+		return rc;
+	return larder_error_set(err, EBUSY, "a job wanted it again just now");
 }
 
-static void on_claimed(int rc, void *arg)
+static void on_claimed(int synced, void *arg)
 {
 	struct eviction *e = arg;
 	struct larderd *d = e->d;
 	struct larder_error err = {0};
 	struct inv_tree tree = {0};
-	bool leaving = still_leaving(d, e->tree_id, &tree);
-	struct node_tier *tier = dataset_tier(d, tree.tier);
+	int rc = still_leaving(d, e->tree_id, &tree, &err);
 	struct tree_key key = dataset_key(&tree);
+	bool in_trash = false;
 
-	if (rc) /* the claim is not durable, so nothing may go */
-		larder_error_set(&err, rc, "inventory: %s", strerror(-rc));
-	else if (!leaving || !tier)
-		rc = larder_error_set(&err, EBUSY, "a job wanted it again just now");
-	else
-		rc = tree_trash(tier->tier, &key, &err);
+	if (synced) /* the claim is not durable, so nothing may go */
+		rc = larder_error_set(&err, synced, "inventory: %s", strerror(-synced));
+	else if (!rc && !e->tier)
+		rc = larder_error_set(&err, EIO, "tier %s cannot be used", tree.tier);
+	else if (!rc)
+		in_trash = !(rc = tree_trash(e->tier->tier, &key, &err));
 	if (rc == -ENOENT) /* gone before us */
 		rc = 0;
-	if (!rc && inventory_tree_delete(d->inv, tree.id, &err))
+	if (!rc && tree.id && inventory_tree_delete(d->inv, tree.id, &err))
 		log_event(LOG_LEVEL_ERR, "evict.row", "dataset=%s:%s error=\"%s\"", tree.name, tree.version, err.text);
 	if (rc && rc != -EBUSY)
 		log_event(LOG_LEVEL_ERR, "evict.failed", "dataset=%s:%s error=\"%s\"", tree.name, tree.version, err.text);
-	eviction_over(e, &tree, rc, &err);
+	eviction_over(e, &tree, in_trash, rc, &err);
 }
 
 static int claim(struct larderd *d, const struct inv_tree *tree, const char *why, bool force, struct larder_error *err)
@@ -204,21 +211,27 @@ static int evict_begin(struct larderd *d, const struct inv_tree *tree, const cha
 
 	if (!e)
 		return larder_error_set(err, ENOMEM, "out of memory");
-	*e = (struct eviction){.d = d, .tree_id = tree->id, .bytes = tree->present_bytes, .inodes = tree->present_shards, .done = done, .arg = arg};
+	*e = (struct eviction){.d = d,
+			       .tier = tier,
+			       .tree_id = tree->id,
+			       .bytes = tree->present_bytes,
+			       .inodes = tree->present_shards,
+			       .done = done,
+			       .arg = arg};
 	if (tree->state != LARDER_TREE_EVICTING && (rc = claim(d, tree, why, force, err))) {
 		free(e);
 		return rc;
 	}
 	log_event(LOG_LEVEL_INFO, "evict", "dataset=%s:%s bytes=%llu why=%s", tree->name, tree->version,
 		  (unsigned long long)tree->present_bytes, why);
-	if (tier) {
-		tier->leaving_bytes += e->bytes;
-		tier->leaving_inodes += e->inodes;
-	}
 	rc = inventory_barrier(d->inv, on_claimed, e);
 	if (rc) {
 		free(e);
 		return larder_error_set(err, rc, "inventory: %s", strerror(-rc));
+	}
+	if (tier) {
+		tier->leaving_bytes += e->bytes;
+		tier->leaving_inodes += e->inodes;
 	}
 	return 0;
 }
