@@ -14,6 +14,7 @@
 struct question {
 	struct larderd *d;
 	uint32_t job_id;
+	uint32_t run; /* the latest when it was asked: a later one is not what the answer is about */
 };
 
 static void let_go(struct larderd *d, uint32_t job_id, uint32_t run_max, const char *why)
@@ -44,22 +45,22 @@ static void on_fate(const struct slurm_job *job, void *arg)
 			request_release(d, question->job_id, job->restarts - 1, NULL, &(struct larder_error){0});
 		break;
 	case SLURM_JOB_ELSEWHERE:
-		let_go(d, question->job_id, UINT32_MAX, "the job is not on this node any more");
+		let_go(d, question->job_id, question->run, "the job is not on this node any more");
 		break;
 	case SLURM_JOB_OVER:
-		let_go(d, question->job_id, UINT32_MAX, "the job is over");
+		let_go(d, question->job_id, question->run, "the job is over");
 		break;
 	}
 }
 
-static void ask(struct larderd *d, uint32_t job_id)
+static void ask(struct larderd *d, const struct request *request)
 {
 	struct question *question = malloc(sizeof(*question));
 
 	if (!question)
 		return;
-	*question = (struct question){d, job_id};
-	if (slurmq_job(d->slurm, job_id, on_fate, question))
+	*question = (struct question){d, request->key.job_id, request->key.run};
+	if (slurmq_job(d->slurm, question->job_id, on_fate, question))
 		free(question);
 	else
 		d->reconcile_busy++;
@@ -81,7 +82,7 @@ void reconcile_now(struct larderd *d)
 		last = job_id;
 		if (d->config.slurmd_spool[0] && slurm_step_alive(d->config.slurmd_spool, d->node, job_id))
 			continue;
-		ask(d, job_id);
+		ask(d, request);
 	}
 }
 
