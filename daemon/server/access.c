@@ -75,24 +75,23 @@ static struct access_memory *memory_get(struct access_cache *cache, const char *
 {
 	struct access_memory *entry;
 
+	/* what has expired is freed by the next put: an answer under way may still point into it */
 	HASH_FIND_STR(cache->memory, key, entry);
-	if (entry && entry->until_ms < now_mono_ms()) {
-		memory_forget(cache, entry);
-		return NULL;
-	}
-	return entry;
+	return entry && entry->until_ms >= now_mono_ms() ? entry : NULL;
 }
 
 /* Takes the head when there is memory for it; NULL otherwise. */
 static struct access_memory *memory_put(struct access_cache *cache, const char *key,
 					struct larder_manifest_head *head, int64_t ttl_ms)
 {
-	struct access_memory *entry = memory_get(cache, key);
+	struct access_memory *entry;
 
+	HASH_FIND_STR(cache->memory, key, entry);
 	if (entry)
 		memory_forget(cache, entry);
-	if (HASH_COUNT(cache->memory) >= ACCESS_MEMORY_MAX)
-		memory_forget(cache, cache->memory); /* uthash keeps the order of insertion */
+	while (cache->memory && (cache->memory->until_ms < now_mono_ms() || /* uthash keeps the order of insertion */
+				 HASH_COUNT(cache->memory) >= ACCESS_MEMORY_MAX))
+		memory_forget(cache, cache->memory);
 	entry = calloc(1, sizeof(*entry) + strlen(key) + 1);
 	if (!entry)
 		return NULL; /* it will be asked again */
