@@ -60,16 +60,19 @@ static int within_quota(struct session *session, const struct inv_tree *tree, co
 				larder_size_format(d->config.pin_quota, quota, sizeof(quota)));
 }
 
-static void put_pin(struct session *session, const struct inv_tree *tree, void *arg)
+static void put_pin(struct session *session, const struct inv_tree *seen, void *arg)
 {
 	const struct pin_order *order = arg;
 	struct larderd *d = session_daemon(session);
 	struct larder_error err = {0};
+	struct inv_tree now = *seen, *tree = &now;
 	struct inv_pin pin = {.tree = tree->id, .uid = session_uid(session)};
 	int rc = within_quota(session, tree, order, &err);
 
-	pin.until_s = order->ttl_ms > 0 ? now_s() + (order->ttl_ms + 999) / 1000 : 0;
+	pin.until_s = order->ttl_ms > 0 ? now_s() + order->ttl_ms / 1000 + (order->ttl_ms % 1000 != 0) : 0;
 	snprintf(pin.reason, sizeof(pin.reason), "%s", order->reason);
+	if (!rc) /* rights may have taken seconds to check: it may be leaving by now */
+		rc = inventory_tree_get(d->inv, seen->id, tree, &err);
 	if (!rc && tree->state == LARDER_TREE_EVICTING)
 		rc = larder_error_set(&err, EBUSY, "%s:%s is being evicted just now; stage it again first", tree->name,
 				      tree->version);

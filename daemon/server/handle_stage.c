@@ -198,7 +198,8 @@ static void watch_begin(struct session *session, const struct inv_tree *tree, in
 	}
 	*watch = (struct watch){.session = session, .d = d, .tree_id = tree->id};
 	dataset_label(tree, watch->name);
-	watch->until_ms = timeout_ms > 0 ? now_mono_ms() + timeout_ms : 0;
+	if (timeout_ms > 0 && __builtin_add_overflow(now_mono_ms(), timeout_ms, &watch->until_ms))
+		watch->until_ms = INT64_MAX;
 	if (watch_tick(watch) ||
 	    sd_event_add_time_relative(d->event, &watch->timer, CLOCK_MONOTONIC, 500000, 0, on_tick, watch) < 0) {
 		watch_end(watch, session);

@@ -113,9 +113,9 @@ void request_outcome_row(const struct request *request, struct larder_msg_OUTCOM
 
 static void lower_deadline(struct request *request, int64_t bound_ms, const char *why)
 {
-	int64_t at = request->since_ms + bound_ms;
+	int64_t at;
 
-	if (at >= request->deadline_ms)
+	if (__builtin_add_overflow(request->since_ms, bound_ms, &at) || at >= request->deadline_ms)
 		return;
 	request->deadline_ms = at;
 	request->deadline_why = why;
