@@ -111,7 +111,7 @@ check: deps ## dependencies, build, all tests (root; about 15 minutes)
 	$(Q)tests/run all
 
 .PHONY: check-unit check-e2e check-slurm check-lint check-fault
-check-unit check-e2e check-slurm check-lint check-fault: check-%: ## one suite, what it needs is installed
+check-unit check-e2e check-slurm check-lint check-fault: check-%: ## one suite (also check-e2e, -slurm, -lint, -fault), no dependencies installed
 	$(Q)tests/run $*
 
 .PHONY: asan ubsan tsan
@@ -156,6 +156,13 @@ demo: deps ## a private Slurm cluster, a dataset, the same job cold and warm (ro
 # --- installing
 
 INSTALL ?= install
+# The files in etc/ name the places that PREFIX=/usr gives; what is installed names the real ones.
+DEFAULT_PLUGINDIR := /usr/lib/$(shell $(CC) -print-multiarch 2>/dev/null)/slurm-wlm
+PLACES := -e 's|^ExecStart=/usr/sbin/larderd|ExecStart=$(SBINDIR)/larderd|' \
+	$(if $(filter-out /usr/libexec/larder,$(LIBEXECDIR)),-e 's|^.*helper_dir = .*|helper_dir = "$(LIBEXECDIR)"|') \
+	$(if $(filter-out $(DEFAULT_PLUGINDIR),$(PLUGINDIR)),-e 's|^required spank_larder.so|required $(PLUGINDIR)/spank_larder.so|')
+install_as = sed $(PLACES) $(1) >$(DESTDIR)$(2) && chmod 644 $(DESTDIR)$(2)
+
 .PHONY: install uninstall
 install: all ## install below DESTDIR
 	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(PLUGINDIR) \
@@ -168,9 +175,9 @@ install: all ## install below DESTDIR
 	$(INSTALL) -m 755 $(BUILD)/larder-slurm-helper $(DESTDIR)$(LIBEXECDIR)/larder-slurm-helper
 	$(INSTALL) -m 755 $(BUILD)/spank_larder.so $(DESTDIR)$(PLUGINDIR)/spank_larder.so
 	test -e $(DESTDIR)$(SYSCONFDIR)/larder/larder.conf || \
-		$(INSTALL) -m 644 etc/larder.conf $(DESTDIR)$(SYSCONFDIR)/larder/larder.conf
-	$(INSTALL) -m 644 etc/plugstack.conf.d/larder.conf $(DESTDIR)$(SYSCONFDIR)/slurm/plugstack.conf.d/larder.conf
-	$(INSTALL) -m 644 etc/larderd.service $(DESTDIR)$(UNITDIR)/larderd.service
+		{ $(call install_as,etc/larder.conf,$(SYSCONFDIR)/larder/larder.conf); }
+	$(call install_as,etc/plugstack.conf.d/larder.conf,$(SYSCONFDIR)/slurm/plugstack.conf.d/larder.conf)
+	$(call install_as,etc/larderd.service,$(UNITDIR)/larderd.service)
 	$(INSTALL) -m 644 etc/tmpfiles.d/larder.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/larder.conf
 	$(INSTALL) -m 644 etc/sysusers.d/larder.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/larder.conf
 	$(INSTALL) -m 644 etc/completions/larder $(DESTDIR)$(PREFIX)/share/bash-completion/completions/larder
@@ -184,10 +191,11 @@ uninstall: ## remove what install put there; configuration, catalog and caches s
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/larder \
 		$(foreach page,$(MANPAGES),$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)))
 
+DIST := larder-$(patsubst %-dirty,%,$(VERSION))
 .PHONY: dist deb
 dist: ## a source archive of HEAD in dist/
-	$(Q)mkdir -p dist && git archive --prefix=larder-$(VERSION)/ -o dist/larder-$(VERSION).tar.gz HEAD
-	@echo dist/larder-$(VERSION).tar.gz
+	$(Q)mkdir -p dist && git archive --prefix=$(DIST)/ -o dist/$(DIST).tar.gz HEAD
+	@echo dist/$(DIST).tar.gz
 deb: all ## a Debian package in dist/
 	$(Q)contrib/debian/build '$(VERSION)'
 
@@ -195,4 +203,4 @@ deb: all ## a Debian package in dist/
 clean: ## remove what was built
 	rm -rf $(BUILD) $(BUILD)-* dist
 help: ## this list
-	@grep -hE '^[a-z][a-z %-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z -]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z][a-z0-9 %-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+)[a-z0-9 -]*:.*## /\1\t/' | expand -t 14
