@@ -15,7 +15,7 @@ void larder_spec_env_name(const char *name, char *out)
 {
 	size_t i = 0;
 
-	for (; name[i] && i < LARDER_NAME_MAX; i++) {
+	for (; i < LARDER_NAME_MAX && name[i]; i++) {
 		char c = name[i];
 
 		if (c >= 'a' && c <= 'z')
