@@ -13,6 +13,7 @@
 #include "larder/error.h"
 #include "larder/wire.h"
 #include "server/admins.h"
+#include "server/clock.h"
 #include "server/config.h"
 #include "server/mailbox.h"
 #include "server/slurmq.h"
@@ -79,9 +80,5 @@ struct larderd {
 
 /* From an embedded member to what it is embedded in. */
 #define CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
-
-/* Seconds since the epoch, and a clock that never goes back (ms). */
-int64_t now_s(void);
-int64_t now_mono_ms(void);
 
 #endif

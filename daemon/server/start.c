@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <systemd/sd-daemon.h>
@@ -31,19 +30,6 @@
 #include "server/stage.h"
 #include "server/survey.h"
 #include "server/timers.h"
-
-int64_t now_s(void)
-{
-	return time(NULL);
-}
-
-int64_t now_mono_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* --- who and when we are */
 
