@@ -16,6 +16,7 @@ struct reload {
 	struct work work;
 	struct larderd *d;
 	struct session *session;
+	char *path; /* the worker's: another reload may end while it reads */
 	struct config next;
 	struct admins admins;
 	int rc;
@@ -39,7 +40,7 @@ static void reload_run(struct work *work)
 {
 	struct reload *reload = (struct reload *)work;
 
-	reload->rc = config_load(reload->d->config.path, &reload->next, &reload->err);
+	reload->rc = config_load(reload->path, &reload->next, &reload->err);
 	if (!reload->rc)
 		admins_look_up(&reload->next, &reload->admins);
 }
@@ -114,6 +115,7 @@ static void reload_done(struct work *work)
 		session_fail(reload->session, &reload->err);
 	else if (reload->session)
 		session_done(reload->session, note);
+	free(reload->path);
 	free(reload);
 }
 
@@ -127,10 +129,14 @@ static void reload_left(void *arg)
 int reload_start(struct larderd *d, struct session *session, struct larder_error *err)
 {
 	struct reload *reload = calloc(1, sizeof(*reload));
+	char *path = strdup(d->config.path);
 
-	if (!reload)
+	if (!reload || !path) {
+		free(reload);
+		free(path);
 		return larder_error_set(err, ENOMEM, "out of memory");
-	*reload = (struct reload){.d = d, .session = session, .work = {.run = reload_run, .done = reload_done}};
+	}
+	*reload = (struct reload){.d = d, .session = session, .path = path, .work = {.run = reload_run, .done = reload_done}};
 	if (session)
 		session_park(session, reload_left, reload);
 	worker_run(d->workers, &reload->work);

@@ -29,6 +29,7 @@ struct found {
 struct survey {
 	struct work work;
 	struct larderd *d;
+	unsigned int n_tiers; /* d's configuration is the control thread's: it may be read again meanwhile */
 	enum survey_mode mode;
 	struct session *session; /* NULL: nobody, or gone */
 	struct found *found;
@@ -81,7 +82,7 @@ static void survey_run(struct work *work)
 {
 	struct survey *survey = (struct survey *)work;
 
-	for (unsigned int i = 0; i < survey->d->config.n_tiers; i++) {
+	for (unsigned int i = 0; i < survey->n_tiers; i++) {
 		survey->tier = &survey->d->tiers[i];
 		if (survey->tier->tier && tier_each_tree(survey->tier->tier, on_tree, survey, &survey->err))
 			return;
@@ -200,7 +201,7 @@ int survey_start(struct larderd *d, enum survey_mode mode, struct session *sessi
 
 	if (!survey)
 		return larder_error_set(err, ENOMEM, "out of memory");
-	*survey = (struct survey){.d = d, .mode = mode, .session = session, .work = {.run = survey_run, .done = survey_done}};
+	*survey = (struct survey){.d = d, .n_tiers = d->config.n_tiers, .mode = mode, .session = session, .work = {.run = survey_run, .done = survey_done}};
 	if (session)
 		session_park(session, survey_left, survey);
 	worker_run(d->slow, &survey->work);
