@@ -76,9 +76,11 @@ int admit_tree(struct larderd *d, struct inv_tree *tree, struct larder_error *er
 	if (tree->state == LARDER_TREE_EVICTING && (rc = admit_revive(d, tree, err)))
 		return rc;
 	tier = dataset_tier(d, tree->tier);
-	if (!tier || tier_alive(tier->tier, err))
-		return larder_error_set(err, EIO, "tier %s, which holds %s:%s, cannot be used", tree->tier, tree->name,
-					tree->version);
+	if (!tier)
+		return larder_error_set(err, EIO, "tier %s, which holds %s:%s, cannot be used (larder df says why)",
+					tree->tier, tree->name, tree->version);
+	if (tier_alive(tier->tier, err))
+		return -err->code;
 	struct tree_key key = dataset_key(tree);
 	if (tree->state == LARDER_TREE_STAGING || !tree_exists(tier->tier, &key))
 		return tree->state == LARDER_TREE_READY;

@@ -189,7 +189,7 @@ static void send_tier(struct session *session, struct node_tier *tier)
 	struct larder_error err = {0};
 	struct quota_tier look;
 
-	if (tier->tier && !space_look(d, tier, &look, &err)) {
+	if (tier->tier && !tier_alive(tier->tier, &err) && !space_look(d, tier, &look, &err)) {
 		inventory_tree_each(d->inv, NULL, add_held, &held, &err);
 		row.capacity = look.capacity_bytes < look.size_bytes ? look.capacity_bytes : look.size_bytes;
 		row.used = look.tree_bytes;

@@ -188,10 +188,10 @@ struct node_tier *space_choose_tier(struct larderd *d, const struct inv_tree *tr
 		struct quota_tier look;
 		struct quota_room room;
 
-		if (!tier->tier) {
+		if (!tier->tier)
 			larder_error_set(&why, EIO, "%s", tier->problem);
+		if (!tier->tier || tier_alive(tier->tier, &why))
 			continue;
-		}
 		if (!inventory_tree_base(d->inv, tier->config->name, tree->domain, tree->name, 0, &base, &why))
 			return tier;
 		if (space_look(d, tier, &look, &why))
