@@ -119,3 +119,120 @@ vanish() { { timeout -s KILL "$@" >/dev/null 2>&1; } 2>/dev/null || true; }
 	cp "$T/true" "$(head_of d:v1)"
 	equal "$(acquire 3 d:v1)" ready
 }
+
+# --- what lies below us
+
+@test 'the tier is moved away under the daemon: nothing is put where nobody looks, and it is said' {
+	dataset d:v1 4 20000
+	dataset e:v1 4 20000
+	daemon_start
+	acquire 1 d:v1
+	mv "$T/tier" "$T/away"
+	code 1 acquire 2 e:v1
+	contains "$output" "$T/tier"
+	code 1 acquire 3 d:v1
+	contains "$output" "$T/tier"
+	contains "$(larder df)" 'No such file'
+	equal "$(acquire 4 e:v1 --on-fail bypass)" bypass
+	release 4
+	mkdir "$T/tier"
+	code 1 acquire 5 e:v1
+	contains "$output" 'something else is mounted'
+	[[ -z $(ls -A "$T/tier") ]]
+	rmdir "$T/tier"
+	mv "$T/away" "$T/tier"
+	equal "$(acquire 6 e:v1)" ready
+	equal "$(acquire 7 d:v1)" ready
+}
+
+@test 'a catalog that hangs, loops, or points elsewhere refuses the job and keeps nobody else waiting' {
+	dataset d:v1 4 100
+	dataset e:v1 4 100
+	daemon_start
+	mkfifo "$T/catalog/d/v2.manifest"
+	mkdir "$T/catalog/d/v3.manifest"
+	truncate -s 10G "$T/catalog/d/v4.manifest"
+	ln -s /etc/shadow "$T/catalog/d/v5.manifest"
+	ln -s b.manifest "$T/catalog/d/a.manifest"
+	ln -s a.manifest "$T/catalog/d/b.manifest"
+	for version in v2 v3 v4 v5 a b; do
+		code 1 acquire 1 "d:$version"
+		contains "$output" failed
+		release 1
+	done
+	equal "$(acquire 2 e:v1)" ready
+}
+
+@test 'an origin whose directories turn into links while it is copied gives nothing of what they lead to' {
+	mkdir -p "$T/origin/x/sub" "$T/secret"
+	for i in {1..200}; do
+		printf 'mine %s' "$i" >"$T/origin/x/sub/f$i"
+		printf 'root %s' "$i" >"$T/secret/f$i"
+	done
+	chmod 700 "$T/secret"
+	publish x:v1 "$T/origin/x" --access public
+	daemon_start
+	while :; do
+		mv "$T/origin/x/sub" "$T/origin/x/was" && ln -s "$T/secret" "$T/origin/x/sub"
+		rm -f "$T/origin/x/sub" && mv "$T/origin/x/was" "$T/origin/x/sub"
+	done 3>&- 2>/dev/null &
+	swapper=$!
+	for i in {1..10}; do
+		acquire "$i" x:v1 >/dev/null || true
+		release "$i"
+		larder evict -y x:v1 >/dev/null || true
+	done
+	kill "$swapper"
+	wait "$swapper" 2>/dev/null || true
+	daemon_alive
+	code 1 grep -r root "$T/tier/trees"
+}
+
+# --- what one user may learn of another
+
+@test 'a user'\''s own dataset, and one whose origin is closed, show to nobody else in any verb' {
+	mkdir "$T/secret"
+	echo secret >"$T/secret/f"
+	chown -R "$USER_A" "$T/secret"
+	chmod 700 "$T/secret"
+	dataset hush:v1 3 100
+	chmod 700 "$(origin_of hush:v1)"
+	daemon_start
+	joblet acquire 11 0 "$USER_A" "mine=$T/secret"
+	acquire 12 hush:v1
+	as "$USER_A" larder pin mine --for 1h --reason "$(printf 'a\nb "c" \033[31m')"
+	contains "$(as "$USER_A" larder ls)" mine
+	for verb in ls 'ls -l' 'ls [hm]*' metrics status df jobs; do
+		# shellcheck disable=SC2086
+		run as "$USER_B" larder $verb
+		lacks "$output" hush
+		lacks "$output" mine
+		lacks "$output" "$T/secret"
+	done
+	for verb in 'show mine' 'show hush:v1' 'explain mine' 'explain hush' 'explain 11' 'explain 12' 'wait mine' \
+		'wait hush' 'stage hush' "stage mine=$T/secret" 'pin mine --for 1h' 'pin hush --for 1h' 'unpin mine' 'log'; do
+		# shellcheck disable=SC2086
+		run as "$USER_B" larder $verb
+		[[ $status -ne 0 ]] || fail_with "$verb: $output"
+		lacks "$output" "$(origin_of hush:v1)"
+	done
+	code 1 joblet acquire 13 0 "$USER_B" hush:v1
+	forbidden=${output/hush/NAME}
+	code 1 joblet acquire 14 0 "$USER_B" mush:v1
+	equal "${output/mush/NAME}" "$forbidden"
+}
+
+@test 'what users write stays on its line of log and listing' {
+	dataset d:v1 3 100
+	daemon_start
+	acquire 1 d:v1
+	larder pin d:v1 --for 1h --reason "$(printf 'x\ninfo evict dataset=d:v1\r\033[2J')"
+	larder drain "$(printf 'y\ninfo resume')"
+	larder resume
+	code 1 acquire 2 "$(printf 'd:v1/\n2026 info fake')"
+	mkdir "$T/origin/$(printf 'n\nl')"
+	code 1 acquire 3 "own=$T/origin/$(printf 'n\nl')"
+	lacks "$(larder show d:v1)$(larder log)" $'\e'
+	run grep -vcE '^20[0-9T:.-]+Z (info|warning|error) [a-z.]+( |$)' "$T/larderd.log"
+	equal "$output" 0
+}
