@@ -21,6 +21,7 @@
 #include "server/log.h"
 #include "server/session_inside.h"
 
+#define SEND_FRAMES 64 /* at once */
 #define OUTPUT_MAX (64u << 20) /* bytes waiting for one client; a bigger answer is a bug or an attack */
 
 uid_t session_uid(const struct session *session)
@@ -77,15 +78,21 @@ static void session_interest(struct session *s)
 	s->events = events;
 }
 
+/* The first frame and those behind it, up to one that brings a descriptor of its own. */
 static ssize_t outgoing_send(int fd, struct outgoing *out)
 {
 	union {
 		char bytes[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control = {{0}};
-	struct iovec iov = {out->bytes + out->sent, out->len - out->sent};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	struct iovec iov[SEND_FRAMES];
+	struct msghdr msg = {.msg_iov = iov};
 
+	for (struct outgoing *one = out; one && msg.msg_iovlen < SEND_FRAMES; one = one->next) {
+		if (one != out && one->fd >= 0)
+			break;
+		iov[msg.msg_iovlen++] = (struct iovec){one->bytes + one->sent, one->len - one->sent};
+	}
 	if (out->fd >= 0) {
 		msg.msg_control = control.bytes;
 		msg.msg_controllen = sizeof(control.bytes);
@@ -98,27 +105,36 @@ static ssize_t outgoing_send(int fd, struct outgoing *out)
 	return sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+/* n bytes of the queue are gone. */
+static void outgoing_sent(struct session *s, size_t n)
+{
+	s->stirred_ms = now_mono_ms();
+	if (s->out->fd >= 0) {
+		close(s->out->fd); /* went with the first byte */
+		s->out->fd = -1;
+	}
+	while (s->out && n >= s->out->len - s->out->sent) {
+		struct outgoing *out = s->out;
+
+		n -= out->len - out->sent;
+		s->out_bytes -= out->len;
+		DL_DELETE(s->out, out);
+		free(out);
+	}
+	if (s->out)
+		s->out->sent += n;
+}
+
 static void session_flush(struct session *s)
 {
 	while (s->out && !s->broken) {
-		struct outgoing *out = s->out;
-		ssize_t n = outgoing_send(s->fd, out);
+		ssize_t n = outgoing_send(s->fd, s->out);
 
 		if (n < 0) {
 			s->broken = errno != EAGAIN && errno != EINTR;
 			break;
 		}
-		s->stirred_ms = now_mono_ms();
-		if (out->fd >= 0) {
-			close(out->fd); /* went with the first byte */
-			out->fd = -1;
-		}
-		out->sent += (size_t)n;
-		if (out->sent < out->len)
-			continue;
-		s->out_bytes -= out->len;
-		DL_DELETE(s->out, out);
-		free(out);
+		outgoing_sent(s, (size_t)n);
 	}
 	session_interest(s);
 }
