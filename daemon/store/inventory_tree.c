@@ -178,6 +178,30 @@ int inventory_tree_get(struct inventory *inv, uint64_t id, struct inv_tree *tree
 	return read_one(inv, st, tree, err);
 }
 
+static bool tree_is_newer(const struct inv_tree *a, const struct inv_tree *b)
+{
+	return a->last_seq != b->last_seq ? a->last_seq > b->last_seq : a->id > b->id;
+}
+
+/* The one used last, of a row a tier: for so few an ORDER BY would cost more than the look-up. */
+static int read_latest(struct inventory *inv, sqlite3_stmt *st, struct inv_tree *tree,
+		       struct larder_error *err)
+{
+	struct inv_tree other;
+	int rc = read_one(inv, st, tree, err);
+
+	if (rc)
+		return rc;
+	while ((rc = inv_step(inv, st, err)) == 1) {
+		rc = tree_read(st, &other, err);
+		if (rc)
+			return rc;
+		if (tree_is_newer(&other, tree))
+			*tree = other;
+	}
+	return rc;
+}
+
 int inventory_tree_find(struct inventory *inv, const char *domain, const char *name,
 			const char *version, const char *digest, struct inv_tree *tree,
 			struct larder_error *err)
@@ -189,7 +213,7 @@ int inventory_tree_find(struct inventory *inv, const char *domain, const char *n
 	inv_bind_text(st, 3, version);
 	if (*digest)
 		inv_bind_text(st, 4, digest);
-	return read_one(inv, st, tree, err);
+	return read_latest(inv, st, tree, err);
 }
 
 int inventory_tree_base(struct inventory *inv, const char *tier, const char *domain,
