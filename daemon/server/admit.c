@@ -174,17 +174,16 @@ static void on_staged(struct interest *interest, int rc, const struct larder_err
 	if (want->request->outcome == LARDER_OUTCOME_PARTIAL) {
 		struct larder_error ignored = {0};
 
-		request_save(want->request, &ignored); /* its tasks see the new state */
+		request_save(want->request, want->request->outcome, &ignored); /* its tasks see the new state */
 	}
 	request_update(want->request);
 }
 
-/* One transaction for all: either the job holds everything it needs, or nothing. */
-static int take_all(struct request *request, struct larder_error *err)
+static int take_each(struct request *request, struct larder_error *err)
 {
 	struct inventory *inv = request->d->inv;
 	const char *what = request->mode == LARDER_MODE_BYPASS ? "bypass" : "acquire";
-	int rc = inventory_begin(inv, err);
+	int rc = 0;
 
 	for (unsigned int i = 0; i < request->n_wants && !rc; i++) {
 		struct want *want = &request->wants[i];
@@ -202,12 +201,31 @@ static int take_all(struct request *request, struct larder_error *err)
 						 request->key.job_id, request->key.run, request->uid, want->tree.name,
 						 want->tree.version, want_word(want));
 	}
+	return rc;
+}
+
+/* One transaction for all: either the job holds everything it needs, or nothing. 1: a manifest must be had first. */
+static int take_all(struct request *request, struct larder_error *err)
+{
+	struct inventory *inv = request->d->inv;
+	const struct want *failed;
+	enum larder_outcome outcome;
+	int rc = inventory_begin(inv, err);
+
+	if (!rc && request->mode != LARDER_MODE_BYPASS && manifest_missing(request))
+		rc = 1;
 	if (!rc)
-		rc = request_save(request, err);
+		rc = take_each(request, err);
+	outcome = request_add_up(request, &failed);
+	if (!rc)
+		rc = request_save(request, outcome, err);
 	if (!rc)
 		rc = inventory_commit(inv, err);
-	if (rc)
+	if (rc) {
 		inventory_rollback(inv);
+		request->counted = false;
+	}
+	request->ready_saved = !rc && outcome == LARDER_OUTCOME_READY;
 	return rc;
 }
 
@@ -259,11 +277,11 @@ void request_admit(struct request *request)
 	request_update(request); /* one that failed may end it here, before any lease */
 	if (request->outcome != LARDER_OUTCOME_PENDING)
 		return;
-	if (request->mode != LARDER_MODE_BYPASS && manifest_missing(request)) {
+	rc = take_all(request, &err);
+	if (rc == 1) {
 		request_check(request, true);
 		return;
 	}
-	rc = take_all(request, &err);
 	for (unsigned int i = 0; rc && i < request->n_wants; i++)
 		want_failed(&request->wants[i], rc, &err);
 	if (!rc && request->mode == LARDER_MODE_BYPASS)

@@ -41,6 +41,17 @@ struct request *request_latest(struct larderd *d, uint32_t job_id)
 	return latest;
 }
 
+/* Is there a run of that job up to this one? Leases never stand without their job's row. */
+static bool has_earlier(struct larderd *d, uint32_t job_id, uint32_t run_max)
+{
+	struct request *request, *tmp;
+
+	HASH_ITER(hh, d->requests, request, tmp)
+		if (request->key.job_id == job_id && request->key.run <= run_max)
+			return true;
+	return false;
+}
+
 static void want_fini(struct want *want)
 {
 	access_cancel(want->ask);
@@ -122,7 +133,7 @@ void request_settle(struct request *request, enum larder_outcome outcome, const 
 		want_drop(&request->wants[i]);
 	if (lost && inventory_lease_release(d->inv, request->key.job_id, request->key.run, now_s(), NULL, &err))
 		log_event(LOG_LEVEL_ERR, "lease.release", "job=%u error=\"%s\"", request->key.job_id, err.text);
-	if (request_save(request, &err))
+	if (!(request->ready_saved && outcome == LARDER_OUTCOME_READY) && request_save(request, outcome, &err))
 		log_event(LOG_LEVEL_ERR, "job.save", "job=%u error=\"%s\"", request->key.job_id, err.text);
 	log_event(LOG_LEVEL_INFO, "job.outcome", "job=%u run=%u uid=%u specs=%s outcome=%s ms=%lld text=\"%s\"",
 		  request->key.job_id, request->key.run, request->uid, request->specs,
@@ -130,8 +141,7 @@ void request_settle(struct request *request, enum larder_outcome outcome, const 
 	request_wait_end(request);
 }
 
-/* What the wants add up to: PENDING while one of them is under way. */
-static enum larder_outcome add_up(const struct request *request, const struct want **failed)
+enum larder_outcome request_add_up(const struct request *request, const struct want **failed)
 {
 	bool pending = false, bypass = false;
 
@@ -162,7 +172,7 @@ void request_update(struct request *request)
 
 	if (request->outcome != LARDER_OUTCOME_PENDING)
 		return;
-	outcome = add_up(request, &failed);
+	outcome = request_add_up(request, &failed);
 	if (outcome != LARDER_OUTCOME_PENDING)
 		request_settle(request, outcome, failed ? failed->err.text : "");
 }
@@ -359,7 +369,8 @@ int request_start(struct larderd *d, const struct request_params *p, struct requ
 		larder_spec_list_fini(&list);
 		return 0; /* the prolog asks again */
 	}
-	if (!rc) /* earlier runs, and a job of the same number whose epilog was lost */
+	/* earlier runs, and a job of the same number whose epilog was lost */
+	if (!rc && has_earlier(d, p->job_id, p->run))
 		rc = request_release(d, p->job_id, p->run, NULL, err);
 	if (!rc && !(request = request_make(d, p, &list, err)))
 		rc = -err->code;
@@ -367,8 +378,7 @@ int request_start(struct larderd *d, const struct request_params *p, struct requ
 	if (rc)
 		return rc;
 	*out = request;
-	inventory_count(d->inv, INV_COUNTER_acquires, 1);
-	request_wait_begin(request);
+	request_deadline(request);
 	if (d->drained[0]) {
 		for (unsigned int i = 0; i < request->n_wants; i++) {
 			larder_error_set(err, EAGAIN, "this node takes no datasets now: %s", d->drained);
@@ -378,6 +388,8 @@ int request_start(struct larderd *d, const struct request_params *p, struct requ
 		return 0;
 	}
 	request_check(request, false);
+	if (request->outcome == LARDER_OUTCOME_PENDING) /* a hit is over already */
+		request_wait_begin(request);
 	return 0;
 }
 

@@ -52,6 +52,8 @@ struct request {
 	int64_t wait_ms;
 	bool bypass_on_fail;
 	enum larder_outcome outcome;
+	bool counted;     /* among the acquires: with its first row */
+	bool ready_saved; /* its row says READY already */
 	char text[LARDER_ERROR_MAX];
 	int64_t since_s, since_ms;
 	int64_t deadline_ms;   /* monotonic */
@@ -84,6 +86,8 @@ struct request *request_latest(struct larderd *d, uint32_t job_id);
 /* Leases, interests, rows: everything of this job up to that run. Idempotent. */
 int request_release(struct larderd *d, uint32_t job_id, uint32_t run_max, uint32_t *released,
 		    struct larder_error *err);
+/* What the wants add up to: PENDING while one of them is under way. *failed: the first that failed, or NULL. */
+enum larder_outcome request_add_up(const struct request *request, const struct want **failed);
 /* An outcome is final once it is not PENDING. */
 void request_settle(struct request *request, enum larder_outcome outcome, const char *text);
 /* From the inventory, at start. */
@@ -91,6 +95,7 @@ int requests_restore(struct larderd *d, struct larder_error *err);
 void requests_close(struct larderd *d);
 
 /* --- request_wait.c: deadline, cancellation, who waits */
+void request_deadline(struct request *request);
 void request_wait_begin(struct request *request);
 void request_wait_end(struct request *request);
 /* Answers with an OUTCOME row now if it is final, else when it is or when timeout_ms has passed. */
@@ -101,7 +106,7 @@ void request_outcome_row(const struct request *request, struct larder_msg_OUTCOM
 void request_wake(struct request *request);
 
 /* --- request_row.c: a request as a row and back */
-int request_save(struct request *request, struct larder_error *err);
+int request_save(struct request *request, enum larder_outcome outcome, struct larder_error *err);
 int want_parse(struct want *want, const char *line, struct larder_error *err);
 /* "imagenet:v3 ready at /datasets/imagenet/v3 (138 GiB, 1281167 files; 100 % from cache)"; the plugin puts "larder: " before it. */
 void want_line(const struct want *want, char *buf, size_t len);

@@ -59,46 +59,59 @@ void want_line(const struct want *want, char *buf, size_t len)
 			 (unsigned long long)tree->shards);
 }
 
-/* A want as a line: fields parted by tabs, which no field can hold. */
-static void write_views(const struct request *request, FILE *out)
+/* A want as a line: fields parted by tabs, which no field can hold. -E2BIG when it does not fit. */
+static int write_view(const struct want *want, char *buf, size_t room)
 {
-	for (unsigned int i = 0; i < request->n_wants; i++) {
-		const struct want *want = &request->wants[i];
+	const char *origin = want->described ? want->tree.origin : want->spec.origin;
+	int n = snprintf(buf, room, "%s\t%llu\t%llu\t%s\t%s\t%s\t%llu\t%llu\t%s\t%s\n",
+			 want_word(want), (unsigned long long)want->tree.id,
+			 (unsigned long long)want->hit_bytes, want->spec.name, want->tree.version,
+			 want->tree.digest, (unsigned long long)want->tree.shards,
+			 (unsigned long long)want->tree.bytes,
+			 want->spec.subset ? want->spec.subset : "", origin ? origin : "");
 
-		fprintf(out, "%s\t%llu\t%llu\t%s\t%s\t%s\t%llu\t%llu\t%s\t%s\n", want_word(want),
-			(unsigned long long)want->tree.id, (unsigned long long)want->hit_bytes, want->spec.name,
-			want->tree.version, want->tree.digest, (unsigned long long)want->tree.shards,
-			(unsigned long long)want->tree.bytes, want->spec.subset ? want->spec.subset : "",
-			want->described ? want->tree.origin : want->spec.origin ? want->spec.origin : "");
-	}
+	return n < 0 || (size_t)n >= room ? -E2BIG : n;
 }
 
-int request_save(struct request *request, struct larder_error *err)
+static int write_views(const struct request *request, char *buf, size_t room)
 {
-	auto_free struct inv_job *job = calloc(1, sizeof(*job));
-	auto_file FILE *out = NULL;
+	size_t len = 0;
 
-	if (!job)
-		return larder_error_set(err, ENOMEM, "out of memory");
-	job->job_id = request->key.job_id;
-	job->run = request->key.run;
-	job->uid = request->uid;
-	job->gid = request->gid;
-	job->outcome = request->outcome;
-	job->mode = request->mode;
-	job->on_fail = request->bypass_on_fail ? LARDER_ON_FAIL_BYPASS : LARDER_ON_FAIL_FAIL;
-	job->wait_ms = request->wait_ms;
-	job->since_s = request->since_s;
-	snprintf(job->specs, sizeof(job->specs), "%s", request->specs);
-	snprintf(job->boot_id, sizeof(job->boot_id), "%s", request->d->boot_id);
-	snprintf(job->text, sizeof(job->text), "%s", request->text);
-	out = fmemopen(job->views, sizeof(job->views) - 1, "w");
-	if (!out)
-		return larder_error_set(err, errno, "memory stream: %s", strerror(errno));
-	write_views(request, out);
-	if (fflush(out))
+	buf[0] = '\0';
+	for (unsigned int i = 0; i < request->n_wants; i++) {
+		int n = write_view(&request->wants[i], buf + len, room - len);
+
+		if (n < 0)
+			return n;
+		len += (size_t)n;
+	}
+	return 0;
+}
+
+int request_save(struct request *request, enum larder_outcome outcome, struct larder_error *err)
+{
+	struct inventory *inv = request->d->inv;
+	struct inv_job job; /* 20 KB of room, of which little is written */
+
+	job.job_id = request->key.job_id;
+	job.run = request->key.run;
+	job.uid = request->uid;
+	job.gid = request->gid;
+	job.outcome = outcome;
+	job.mode = request->mode;
+	job.on_fail = request->bypass_on_fail ? LARDER_ON_FAIL_BYPASS : LARDER_ON_FAIL_FAIL;
+	job.wait_ms = request->wait_ms;
+	job.since_s = request->since_s;
+	snprintf(job.specs, sizeof(job.specs), "%s", request->specs);
+	snprintf(job.boot_id, sizeof(job.boot_id), "%s", request->d->boot_id);
+	snprintf(job.text, sizeof(job.text), "%s", request->text);
+	if (write_views(request, job.views, sizeof(job.views)))
 		return larder_error_set(err, E2BIG, "too many datasets to remember");
-	return inventory_job_put(request->d->inv, job, err);
+	if (inventory_job_put(inv, &job, err))
+		return -err->code;
+	if (!request->counted)
+		request->counted = !inventory_count(inv, INV_COUNTER_acquires, 1);
+	return 0;
 }
 
 static enum want_state state_of_word(const char *word)

@@ -196,11 +196,10 @@ static int on_poll(sd_event_source *source, uint64_t usec, void *arg)
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-void request_wait_begin(struct request *request)
+void request_deadline(struct request *request)
 {
-	struct larderd *d = request->d;
+	const struct larderd *d = request->d;
 	int64_t prolog_ms = d->config.prolog_timeout ? d->config.prolog_timeout : d->prolog_timeout_s * 1000;
-	int rc;
 
 	request->deadline_ms = request->since_ms + d->config.wait_max;
 	request->deadline_why = "wait_max of the node's larder.conf";
@@ -208,6 +207,13 @@ void request_wait_begin(struct request *request)
 		lower_deadline(request, prolog_ms / 10 * 8, "Slurm's prolog timeout");
 	if (request->wait_ms > 0)
 		lower_deadline(request, request->wait_ms, "--dataset-wait");
+}
+
+void request_wait_begin(struct request *request)
+{
+	struct larderd *d = request->d;
+	int rc;
+
 	rc = sd_event_add_time(d->event, &request->timer, CLOCK_MONOTONIC,
 			       (uint64_t)(request->deadline_ms > 0 ? request->deadline_ms : 0) * 1000, 10000, on_deadline, request);
 	if (rc >= 0) /* a hit is over long before the first question */
