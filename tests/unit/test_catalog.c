@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+
+#include "skip.h"
 #include <errno.h>
 #include <grp.h>
 #include <stdio.h>
@@ -443,7 +445,7 @@ static void test_the_origin_decides(void **state)
 	const char *dir = *state;
 
 	if (geteuid() != 0)
-		skip();
+		skip_because("needs root");
 	mkdir(scratch_path(dir, "o1"), 0755);
 	mkdir(scratch_path(dir, "o2"), 0755);
 	mkdir(scratch_path(dir, "o2/in"), 0755);
@@ -474,7 +476,7 @@ static void test_unreadable_manifests_and_directories(void **state)
 	const char *dir = *state;
 
 	if (geteuid() != 0)
-		skip();
+		skip_because("needs root");
 	chmod(scratch_path(dir, "imagenet/v3.manifest"), 0600);
 	chmod(scratch_path(dir, "mixed"), 0700);
 	assert_int_equal(as_nobody(dir, find_unreadable), 0);
@@ -495,7 +497,7 @@ static void test_origin_readable(void **state)
 	const char *dir = *state;
 
 	if (geteuid() != 0)
-		skip();
+		skip_because("needs root");
 	mkdir(scratch_path(dir, "r"), 0755);
 	mkdir(scratch_path(dir, "closed"), 0700);
 	mkdir(scratch_path(dir, "list-only"), 0755);

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+
+#include "skip.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -181,7 +183,7 @@ static bool need_root(void)
 {
 	if (geteuid() == 0)
 		return false;
-	skip();
+	skip_because("needs root");
 	return true;
 }
 

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+
+#include "skip.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -549,7 +551,7 @@ static void test_a_stranger_listens(void **state)
 	char byte;
 
 	if (geteuid() != 0)
-		skip();
+		skip_because("needs root");
 	assert_int_equal(pipe(ready), 0);
 	fake->pid = fork();
 	if (fake->pid == 0) {

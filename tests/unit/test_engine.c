@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include "skip.h"
+
 #include "larder/cleanup.h"
 #include "xfer/engine.h"
 #include "xfer_help.h"
@@ -89,7 +91,7 @@ static int open_out(struct bench *b, bool direct)
 		open(b->world.tree, O_TMPFILE | O_RDWR | O_CLOEXEC | (direct ? O_DIRECT : 0), 0600);
 
 	if (fd < 0 && direct)
-		skip(); /* this file system has no direct writes */
+		skip_because("this file system has no direct writes");
 	assert_true(fd >= 0);
 	return fd;
 }
@@ -302,7 +304,7 @@ static void stream_failures(const struct engine_ops *ops)
 	{                                                                                          \
 		(void)state;                                                                       \
 		if (engine_uring.probe(NULL))                                                      \
-			skip();                                                                    \
+			skip_because("io_uring cannot be used here");                                 \
 		name(&engine_uring);                                                               \
 	}
 

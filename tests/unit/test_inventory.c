@@ -18,6 +18,8 @@
 
 #include <cmocka.h>
 
+#include "skip.h"
+
 #include "scratch.h"
 #include "store/inventory.h"
 
@@ -1225,7 +1227,7 @@ static void tmpfs_is_refused(void **state)
 	struct inventory *inv = NULL;
 
 	if (!mkdtemp(dir))
-		skip();
+		skip_because("needs a tmpfs at /dev/shm");
 	assert_int_equal(inventory_open(dir, false, &inv, &w->err), -EINVAL);
 	assert_non_null(strstr(w->err.text, "tmpfs"));
 	assert_null(inv);

@@ -18,6 +18,8 @@
 
 #include <cmocka.h>
 
+#include "skip.h"
+
 #include "larder/cleanup.h"
 #include "origin/origins.h"
 #include "xfer_help.h"
@@ -156,7 +158,7 @@ static void test_reads_as_somebody_else(void **state)
 
 	(void)state;
 	if (geteuid() != 0)
-		skip();
+		skip_because("needs root");
 	world_open(&w);
 	world_file(w.origin, "f", 10, 1);
 	in_origin(&w, "f", path, sizeof(path));
@@ -187,7 +189,7 @@ static void test_reads_with_the_groups(void **state)
 
 	(void)state;
 	if (geteuid() != 0)
-		skip();
+		skip_because("needs root");
 	world_open(&w);
 	world_file(w.origin, "f", 10, 1);
 	in_origin(&w, "f", path, sizeof(path));
@@ -342,7 +344,7 @@ static void make_device(const struct world *w, const char *path)
 
 	in_origin(w, path, full, sizeof(full));
 	if (mknod(full, S_IFCHR | 0644, makedev(1, 3)))
-		skip();
+		skip_because("devices cannot be made here");
 }
 
 static void make_leaving(const struct world *w, const char *path)

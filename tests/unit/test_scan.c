@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include "skip.h"
+
 #include "larder/cleanup.h"
 #include "larder/text.h"
 #include "scan/scan.h"
@@ -281,7 +283,7 @@ static void test_unreadable(void **state)
 
 	(void)state;
 	if (geteuid() != 0)
-		skip();
+		skip_because("needs root");
 	scanning_open(&s);
 	world_file(s.origin, "closed file", 10, 1);
 	snprintf(full, sizeof(full), "%s/closed file", s.origin);

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+
+#include "skip.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -310,7 +312,7 @@ static void test_a_view_is_read_only_and_private(void **state)
 	struct fake_larderd fake;
 
 	if (host_run(node->host, may_unshare, node->argv) != HOOK_OK)
-		skip();
+		skip_because("needs the right to unshare mounts");
 	snprintf(tree, sizeof(tree), "%s", scratch_path(node->dir, "tree"));
 	snprintf(root, sizeof(root), "%s", scratch_path(node->dir, "datasets"));
 	mkdir(tree, 0755);

@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include "skip.h"
+
 #include "disk.h"
 #include "larder/cleanup.h"
 
@@ -131,7 +133,7 @@ static void test_a_folding_directory_is_refused(void **state)
 
 	(void)state;
 	if (access("/sys/fs/ext4/features/casefold", F_OK) < 0)
-		skip(); /* this kernel's ext4 cannot fold case */
+		skip_because("this kernel's ext4 cannot fold case");
 	disk_make(&disk, "ext4", 32, "-O casefold");
 	disk_tier(&disk, path);
 	disk_run("chattr +F %s", path);
@@ -160,7 +162,7 @@ static void test_a_file_system_without_unnamed_files_is_refused(void **state)
 
 	(void)state;
 	if (system("command -v mkfs.vfat >/dev/null && grep -qw vfat /proc/filesystems") != 0)
-		skip(); /* no vfat here */
+		skip_because("no vfat here");
 	disk_make(&disk, "vfat", 32, NULL);
 	disk_tier(&disk, path);
 	assert_refused(path, EOPNOTSUPP, "ext4, XFS, btrfs");

@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include "skip.h"
+
 #include "disk.h"
 #include "larder/cleanup.h"
 
@@ -348,7 +350,7 @@ static void test_scrub_reads_the_disk_and_not_the_cache(void **state)
 
 	if (strcmp(disk->fs, "ext4")) {
 		bench_close(b);
-		skip(); /* the trick below is ext4's */
+		skip_because("the trick that makes cache and disk differ is ext4's");
 	}
 	bench_fill(b);
 	disk_run("cat %s/a/one >/dev/null", b->data); /* now it is cached */

@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include "skip.h"
+
 #include "larder/cleanup.h"
 #include "origin/origins.h"
 #include "xfer_help.h"
@@ -153,7 +155,7 @@ static void test_other_device_is_direct(void **state)
 
 	(void)state;
 	if (!mkdtemp(shm))
-		skip();
+		skip_because("needs a tmpfs at /dev/shm");
 	setenv("TMPDIR", shm, 1);
 	world_open(&other);
 	if (kept)
@@ -382,7 +384,7 @@ static void test_unreadable_for_the_reader(void **state)
 
 	(void)state;
 	if (geteuid() != 0)
-		skip();
+		skip_because("needs root");
 	run_open(&r);
 	world_file(r.world.origin, "closed", 1000, 1);
 	run_scan(&r);
