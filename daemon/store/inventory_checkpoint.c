@@ -16,6 +16,8 @@
 #define IDLE_MS	    100
 #define OWN_BUSY_MS 250 /* how long a foreign reader (an admin's sqlite3) may hold that up */
 #define INSIST_MS   500 /* how long the control thread ever waits for it */
+#define PASSES	    6	/* before insisting, */
+#define QUICK_MS    20	/* unless one was over in this time: then its syncs cost little just now */
 
 /* The database's disk being full is no lost write: what was not copied is still in the log. */
 static bool is_lost_write(int rc)
@@ -51,16 +53,39 @@ static int on_mark(void *arg, sqlite3 *db, const char *name, int pages)
 	return SQLITE_OK;
 }
 
+static int64_t mono_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int insist_on_rest(struct inv_sync *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->insisting = true;
+	pthread_mutex_unlock(&s->lock);
+	return sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+}
+
 /*
  * PASSIVE waits for nobody, but what is committed meanwhile stays uncopied and keeps the log.
- * RESTART copies that with the writers kept out; most of the work is done by then.
+ * RESTART copies that and syncs, with the writers kept out. Beside a transfer to the same disk a
+ * sync can take seconds, so it is not asked for before PASSIVE left it little to do.
  */
 static int checkpoint(struct inv_sync *s, bool insist, bool *begun_anew)
 {
-	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	int64_t began, took = QUICK_MS + 1;
+	int rc = SQLITE_OK;
 
+	for (int i = 0; i < (insist ? PASSES : 1) && rc == SQLITE_OK && took > QUICK_MS; i++) {
+		began = mono_ms();
+		rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+		took = mono_ms() - began;
+	}
 	if (rc == SQLITE_OK && insist)
-		rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+		rc = insist_on_rest(s);
 	s->mark_pages = 0;
 	if (rc == SQLITE_OK) {
 		rc = sqlite3_step(s->mark);
@@ -79,7 +104,6 @@ void inv_checkpoint_run(struct inv_sync *s)
 
 	/* The next commit tells how much is left; without one there is nothing to gain. */
 	s->log_pages = 0;
-	s->insisting = before >= LOG_INSIST;
 	pthread_mutex_unlock(&s->lock);
 	rc = checkpoint(s, before >= LOG_INSIST, &begun_anew);
 	pthread_mutex_lock(&s->lock);
