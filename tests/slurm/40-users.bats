@@ -184,7 +184,7 @@ reads_as_unknown()
 	# No longer than pin_max either, and the default of a day is longer here.
 	run as alice larder pin open:v1
 	[[ $status -ne 0 ]]
-	contains "$output" 1h
+	contains "$output" 1 h
 }
 
 @test "what only admins may do ends with exit code 5 for others" {
