@@ -53,23 +53,34 @@ static void on_fate(const struct slurm_job *job, void *arg)
 	}
 }
 
-static void ask(struct larderd *d, const struct request *request)
+static void ask(struct larderd *d, uint32_t job_id, uint32_t run)
 {
 	struct question *question = malloc(sizeof(*question));
 
 	if (!question)
 		return;
-	*question = (struct question){d, request->key.job_id, request->key.run};
-	if (slurmq_job(d->slurm, question->job_id, on_fate, question))
+	*question = (struct question){d, job_id, run};
+	if (slurmq_job(d->slurm, job_id, on_fate, question))
 		free(question);
 	else
 		d->reconcile_busy++;
+}
+
+/* A row that no restart could make a request of: its leases end with its job all the same. */
+static int ask_unknown(const struct inv_job *job, void *arg)
+{
+	struct larderd *d = arg;
+
+	if (job->since_s <= now_s() - d->config.reconcile_grace / 1000 && !request_get(d, job->job_id, job->run))
+		ask(d, job->job_id, job->run);
+	return 0;
 }
 
 void reconcile_now(struct larderd *d)
 {
 	int64_t young = now_s() - d->config.reconcile_grace / 1000;
 	struct request *request, *tmp;
+	struct larder_error ignored;
 	uint32_t last = 0;
 
 	if (d->reconcile_busy)
@@ -82,8 +93,9 @@ void reconcile_now(struct larderd *d)
 		last = job_id;
 		if (d->config.slurmd_spool[0] && slurm_step_alive(d->config.slurmd_spool, d->node, job_id))
 			continue;
-		ask(d, request);
+		ask(d, job_id, request->key.run);
 	}
+	inventory_job_each(d->inv, ask_unknown, d, &ignored);
 }
 
 struct old_jobs {

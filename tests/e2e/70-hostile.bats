@@ -236,3 +236,20 @@ vanish() { { timeout -s KILL "$@" >/dev/null 2>&1; } 2>/dev/null || true; }
 	run grep -vcE '^20[0-9T:.-]+Z (info|warning|error) [a-z.]+( |$)' "$T/larderd.log"
 	equal "$output" 0
 }
+
+# --- what a restart cannot read
+
+@test 'a job whose row is damaged still gives its lease back when it is over' {
+	dataset d:v1 3 100
+	daemon_start 'reconcile_every = "1s"' 'reconcile_grace = "0"'
+	acquire 5 d:v1
+	daemon_stop
+	sqlite3 "$T/state/inventory.db" "UPDATE job SET specs = '//', outcome = 'pending'"
+	daemon_start
+	leases_are 1
+	slurm_says 5 running
+	sleep 1.5
+	leases_are 1
+	slurm_says 5 gone
+	poll 10 leases_are 0
+}
