@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/digest.h"
+#include "core/quota.h"
 
 const char *dataset_label(const struct inv_tree *tree, char *buf)
 {
@@ -19,6 +20,11 @@ const char *dataset_label(const struct inv_tree *tree, char *buf)
 struct tree_key dataset_key(const struct inv_tree *tree)
 {
 	return (struct tree_key){tree->domain, tree->name, tree->version, tree->digest};
+}
+
+uint64_t dataset_footprint(const struct inv_tree *tree)
+{
+	return quota_footprint(tree->present_bytes, tree->present_shards, 4096);
 }
 
 struct node_tier *dataset_tier(struct larderd *d, const char *name)

@@ -63,7 +63,7 @@ static int collect_one(const struct inv_tree *tree, void *arg)
 		.hold = hold_of(c->d, tree),
 		.failed = tree->state == LARDER_TREE_FAILED,
 		.once = tree->once,
-		.bytes = tree->present_bytes,
+		.bytes = dataset_footprint(tree),
 		.inodes = tree->present_shards,
 		.present_shards = tree->present_shards,
 		.stage_ms = tree->stage_ms,
@@ -214,7 +214,7 @@ static int evict_begin(struct larderd *d, const struct inv_tree *tree, const cha
 	*e = (struct eviction){.d = d,
 			       .tier = tier,
 			       .tree_id = tree->id,
-			       .bytes = tree->present_bytes,
+			       .bytes = dataset_footprint(tree),
 			       .inodes = tree->present_shards,
 			       .done = done,
 			       .arg = arg};
@@ -350,7 +350,7 @@ static int add_claimed(const struct inv_tree *tree, void *arg)
 	struct claimed *claimed = arg;
 
 	if (tree->state == LARDER_TREE_EVICTING && !strcmp(tree->tier, claimed->tier->config->name))
-		claimed->bytes += tree->present_bytes;
+		claimed->bytes += dataset_footprint(tree);
 	return 0;
 }
 

@@ -26,7 +26,7 @@ static int add_tree(const struct inv_tree *tree, void *arg)
 
 	if (tree->state == LARDER_TREE_EVICTING || strcmp(tree->tier, sums->tier) != 0)
 		return 0;
-	sums->bytes = quota_add(sums->bytes, tree->present_bytes);
+	sums->bytes = quota_add(sums->bytes, dataset_footprint(tree));
 	sums->inodes = quota_add(sums->inodes, tree->present_shards);
 	return 0;
 }
