@@ -17,6 +17,7 @@
 #define DIGEST_DISPATCH	  1
 #define XXH_DISPATCH_AVX2 1
 #define XXH_TARGET_AVX2	  __attribute__((__target__("avx2")))
+#define XXH_ACC_ALIGN	  64 /* AVX2 loads sums that xxhash.h puts on the stack for SSE2, at 16 */
 #else
 #define DIGEST_DISPATCH 0
 #endif
