@@ -176,7 +176,8 @@ install: all ## install below DESTDIR
 	$(INSTALL) -m 755 $(BUILD)/spank_larder.so $(DESTDIR)$(PLUGINDIR)/spank_larder.so
 	test -e $(DESTDIR)$(SYSCONFDIR)/larder/larder.conf || \
 		{ $(call install_as,etc/larder.conf,$(SYSCONFDIR)/larder/larder.conf); }
-	$(call install_as,etc/plugstack.conf.d/larder.conf,$(SYSCONFDIR)/slurm/plugstack.conf.d/larder.conf)
+	test -e $(DESTDIR)$(SYSCONFDIR)/slurm/plugstack.conf.d/larder.conf || \
+		{ $(call install_as,etc/plugstack.conf.d/larder.conf,$(SYSCONFDIR)/slurm/plugstack.conf.d/larder.conf); }
 	$(call install_as,etc/larderd.service,$(UNITDIR)/larderd.service)
 	$(INSTALL) -m 644 etc/tmpfiles.d/larder.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/larder.conf
 	$(INSTALL) -m 644 etc/sysusers.d/larder.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/larder.conf

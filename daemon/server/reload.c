@@ -71,7 +71,7 @@ static void same_tiers(struct larderd *d, struct config *next)
 /* Everything is taken over, then what start has fixed is put back. */
 static void take_over(struct larderd *d, struct config *next)
 {
-	struct config was = d->config;
+	struct config was;
 
 	same_tiers(d, next);
 	was = d->config;

@@ -230,7 +230,7 @@ no_transfer() { [[ $(larder status --json | jq '.transfers | length') == 0 ]]; }
 	release 1
 	larder evict -q d:v1
 	daemon_kill9
-	! trash_empty
+	if trash_empty; then fail_with "the trash was empty before the daemon died"; fi
 	daemon_conf
 	daemon_start
 	poll 10 trash_empty

@@ -176,6 +176,30 @@ evicted_now() { larder evict -q "$1" 2>/dev/null; }
 	done
 }
 
+@test '--check-config: an origin beneath the view root is refused' {
+	dataset d:v1 1 10
+	daemon_conf
+	code 0 "$LARDERD" -c "$T/larder.conf" --check-config
+	sed -i "s|^view_root = .*|view_root = \"$T/origin\"|" "$T/larder.conf"
+	mv "$T/origin" "$T/origin.full"
+	mkdir "$T/origin"
+	code 1 "$LARDERD" -c "$T/larder.conf" --check-config
+	contains "$output" "the origin of d:v1 ($T/origin/d-v1) lies beneath view_root"
+}
+
+@test 'a daemon that cannot start says why, and exits with 1' {
+	daemon_start
+	code 1 "$LARDERD" -c "$T/larder.conf"
+	contains "$output" 'one larderd, one state_dir'
+	equal "$(larder df -h -o TIER)" local
+}
+
+@test 'larderd makes the view root' {
+	rmdir "$T/view"
+	daemon_start
+	equal "$(stat -c '%F %a' "$T/view")" 'directory 755'
+}
+
 @test 'show has everything of one dataset' {
 	dataset d:v1 3 1000
 	daemon_start
