@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,14 +34,16 @@ static struct letter *mailbox_take_all(struct mailbox *mailbox)
 	return all;
 }
 
-static void mailbox_run(struct mailbox *mailbox)
+/* Were there any? */
+static bool mailbox_run(struct mailbox *mailbox)
 {
-	struct letter *next;
+	struct letter *all = mailbox_take_all(mailbox), *next;
 
-	for (struct letter *letter = mailbox_take_all(mailbox); letter; letter = next) {
+	for (struct letter *letter = all; letter; letter = next) {
 		next = letter->next; /* fn may free the letter */
 		letter->fn(letter->arg);
 	}
+	return all != NULL;
 }
 
 static int on_letters(sd_event_source *source, int fd, uint32_t revents, void *arg)
@@ -78,7 +81,8 @@ void mailbox_destroy(struct mailbox *mailbox)
 {
 	if (!mailbox)
 		return;
-	mailbox_run(mailbox);
+	while (mailbox_run(mailbox)) /* what they make others post, too */
+		;
 	sd_event_source_unref(mailbox->source);
 	if (mailbox->fd >= 0)
 		close(mailbox->fd);

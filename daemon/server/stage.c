@@ -169,31 +169,37 @@ void stage_planned(struct stage *stage)
 
 /* --- transferring */
 
+/* What became durable after its round was over is not claimed: the next round makes it again. */
 static void on_durable(void *arg)
 {
 	auto_free struct stage_letter *letter = arg;
-	struct stage *stage = letter->stage;
+	struct stage *stage = letter->plan->stage;
 	struct larder_error err = {0};
 
+	stage_plan_letter_read(letter->plan);
+	if (!stage)
+		return;
 	stage_account(stage, letter, &err);
 	if (err.code) /* the bytes are there; a restart finds them by name */
 		log_event(LOG_LEVEL_ERR, "stage.account", "error=\"%s\"", err.text);
 	space_return(stage, letter->bytes, letter->n);
 }
 
+/* On the committer's thread: the stage itself may be gone. */
 void stage_durable(const uint64_t *indices, size_t n, uint64_t bytes, void *arg)
 {
-	struct stage *stage = arg;
+	struct stage_plan *plan = arg;
 	struct stage_letter *letter = malloc(sizeof(*letter) + n * sizeof(uint64_t));
 
 	if (!letter)
 		return; /* they are there, but not known to be: a restart finds them by name */
-	letter->stage = stage;
+	letter->plan = plan;
 	letter->bytes = bytes;
 	letter->n = n;
 	memcpy(letter->indices, indices, n * sizeof(uint64_t));
 	letter->letter = (struct letter){.fn = on_durable, .arg = letter};
-	mailbox_post(stage->d->mailbox, &letter->letter);
+	plan->letters++;
+	mailbox_post(plan->d->mailbox, &letter->letter);
 }
 
 static void on_transferred(void *arg)

@@ -7,7 +7,8 @@
 /* News from a transfer's threads. */
 struct stage_letter {
 	struct letter letter;
-	struct stage *stage;
+	struct stage *stage;     /* of a transfer that is over */
+	struct stage_plan *plan; /* of durable shards */
 	int rc;
 	struct larder_error err;
 	uint64_t bytes;

@@ -70,7 +70,7 @@ static int open_files(struct stage_plan *plan)
 							   .key = key,
 							   .base = plan->has_base ? &base : NULL,
 							   .durable = stage_durable,
-							   .arg = plan->stage},
+							   .arg = plan},
 				&plan->sink, &plan->err);
 }
 
@@ -171,6 +171,7 @@ int stage_plan_begin(struct stage *stage, struct larder_error *err)
 	if (!plan)
 		return larder_error_set(err, ENOMEM, "out of memory");
 	plan->work = (struct work){.run = plan_run, .done = plan_done};
+	plan->d = stage->d;
 	plan->stage = stage;
 	plan->tier = stage->tier->tier;
 	plan->tree = stage->tree;
@@ -202,15 +203,32 @@ static void plan_let_go(struct work *work)
 	free(plan->groups);
 }
 
+static void free_if_done(struct stage_plan *plan)
+{
+	if (plan->gone && plan->letters == 0)
+		free(plan);
+}
+
+/* Its sink is gone: no letter comes any more, but some may still be on their way. */
 static void plan_gone(struct work *work)
 {
-	free(work);
+	struct stage_plan *plan = (struct stage_plan *)work;
+
+	plan->gone = true;
+	free_if_done(plan);
+}
+
+void stage_plan_letter_read(struct stage_plan *plan)
+{
+	plan->letters--;
+	free_if_done(plan);
 }
 
 void stage_plan_destroy(struct larderd *d, struct stage_plan *plan)
 {
 	if (!plan)
 		return;
+	plan->stage = NULL;
 	plan->work = (struct work){.run = plan_let_go, .done = plan_gone};
 	worker_run(d->workers, &plan->work);
 }

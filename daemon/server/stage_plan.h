@@ -13,7 +13,10 @@
 
 struct stage_plan {
 	struct work work;
-	struct stage *stage;
+	struct larderd *d;
+	struct stage *stage; /* NULL: its round is over */
+	_Atomic unsigned int letters; /* of durable shards, on their way; the last one of a plan that is gone frees it */
+	bool gone;
 	struct tier *tier;
 	struct inv_tree tree, base;
 	bool has_base;
@@ -42,6 +45,8 @@ void stage_plan_destroy(struct larderd *d, struct stage_plan *plan);
 /* stage.c's, on the control thread. */
 void stage_planned(struct stage *stage);
 /* stage.c's: the sink tells of durable shards, on the committer's thread. */
-void stage_durable(const uint64_t *indices, size_t n, uint64_t bytes, void *stage);
+void stage_durable(const uint64_t *indices, size_t n, uint64_t bytes, void *plan);
+/* One of its letters was read, on the control thread. */
+void stage_plan_letter_read(struct stage_plan *plan);
 
 #endif
