@@ -68,7 +68,8 @@ void space_marks(const struct node_tier *tier, const struct quota_tier *look, ui
 static int refuse(struct stage *stage, const struct quota_answer *answer, const struct evict_plan *plan,
 		  struct larder_error *err)
 {
-	char need[32], have[32], leased[32], pinned[32];
+	char need[32], have[32], leased[32], pinned[32], staging[32];
+	uint64_t reserved = stage->tier->reserved_bytes; /* by other stages: this one has nothing yet */
 	bool inodes = answer->room.inodes < stage->need_inodes && answer->room.bytes >= stage->need_bytes;
 
 	inventory_count(stage->d->inv, INV_COUNTER_refused_admissions, 1);
@@ -79,16 +80,17 @@ static int refuse(struct stage *stage, const struct quota_answer *answer, const 
 					(unsigned long long)answer->room.inodes);
 	larder_size_format(stage->need_bytes, need, sizeof(need));
 	larder_size_format(quota_add(answer->room.bytes, plan->bytes), have, sizeof(have));
-	if (answer->verdict == QUOTA_NEVER && !plan->leased_bytes && !plan->pinned_bytes)
+	if (answer->verdict == QUOTA_NEVER && !plan->leased_bytes && !plan->pinned_bytes && !reserved)
 		return larder_error_set(err, ENOSPC,
 					"%s:%s needs %s and this node's cache can hold %s at most; use --dataset-mode=bypass or a SUBSET of it",
 					stage->tree.name, stage->tree.version, need,
 					larder_size_format(answer->room.max_bytes, have, sizeof(have)));
 	return larder_error_set(err, ENOSPC,
-				"%s:%s needs %s and %s can be had (%s is leased by running jobs, %s pinned)",
+				"%s:%s needs %s and %s can be had (%s is leased by running jobs, %s pinned, %s kept for what is being staged now)",
 				stage->tree.name, stage->tree.version, need, have,
 				larder_size_format(plan->leased_bytes, leased, sizeof(leased)),
-				larder_size_format(plan->pinned_bytes, pinned, sizeof(pinned)));
+				larder_size_format(plan->pinned_bytes, pinned, sizeof(pinned)),
+				larder_size_format(reserved, staging, sizeof(staging)));
 }
 
 /* --- admission */
