@@ -127,6 +127,8 @@ static void explain_tree(struct session *session, const struct inv_tree *tree)
 struct explain {
 	struct larder_spec spec;
 	char text[512];
+	uint64_t *trees; /* ids: what is told of one may write (pins expire), which a walk may not */
+	size_t n, room;
 };
 
 static void explain_free(void *arg)
@@ -134,23 +136,40 @@ static void explain_free(void *arg)
 	struct explain *explain = arg;
 
 	larder_spec_fini(&explain->spec);
+	free(explain->trees);
 	free(explain);
+}
+
+static int note_fitting(const struct inv_tree *tree, void *arg)
+{
+	struct explain *explain = arg;
+
+	if (explain->spec.version[0] && strcmp(explain->spec.version, tree->version) != 0)
+		return 0;
+	if (explain->n == explain->room) {
+		size_t room = explain->room ? explain->room * 2 : 8;
+		uint64_t *more = reallocarray(explain->trees, room, sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		explain->trees = more;
+		explain->room = room;
+	}
+	explain->trees[explain->n++] = tree->id;
+	return 0;
 }
 
 static void explain_trees(struct session *session, const struct visible *visible, void *arg)
 {
-	const struct explain *explain = arg;
-	size_t n = 0;
+	struct explain *explain = arg;
+	struct larder_error ignored;
+	struct inv_tree tree;
 
-	for (size_t i = 0; i < visible->n; i++) {
-		const struct inv_tree *tree = &visible->trees[i];
-
-		if (explain->spec.version[0] && strcmp(explain->spec.version, tree->version) != 0)
-			continue;
-		explain_tree(session, tree);
-		n++;
-	}
-	if (n)
+	visible_each(visible, note_fitting, explain);
+	for (size_t i = 0; i < explain->n; i++)
+		if (!inventory_tree_get(session_daemon(session)->inv, explain->trees[i], &tree, &ignored))
+			explain_tree(session, &tree);
+	if (explain->n)
 		session_done(session, "");
 	else
 		session_refuse(session, ENOENT,
@@ -169,7 +188,7 @@ static void explain_dataset(struct session *session, const char *what)
 		return;
 	}
 	snprintf(explain->text, sizeof(explain->text), "%s", what);
-	visible_collect(session, explain->spec.name, explain_trees, explain, explain_free);
+	visible_look(session, explain->spec.name, explain_trees, explain, explain_free);
 }
 
 void handle_EXPLAIN(struct session *session, const void *msg)

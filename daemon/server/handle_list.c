@@ -25,22 +25,32 @@ void handle_PING(struct session *session, const void *msg)
 
 /* --- LIST and SHOW */
 
+struct list {
+	struct session *session;
+	const char *pattern;
+	size_t sent;
+};
+
+static int send_match(const struct inv_tree *tree, void *arg)
+{
+	struct list *list = arg;
+	char label[DATASET_LABEL_MAX];
+
+	if (*list->pattern && fnmatch(list->pattern, tree->name, 0) &&
+	    fnmatch(list->pattern, dataset_label(tree, label), 0))
+		return 0;
+	row_tree(list->session, tree);
+	list->sent++;
+	return 0;
+}
+
 static void send_list(struct session *session, const struct visible *visible, void *arg)
 {
-	const char *pattern = arg;
-	char label[DATASET_LABEL_MAX];
-	size_t sent = 0;
+	struct list list = {session, arg, 0};
 
-	for (size_t i = 0; i < visible->n; i++) {
-		const struct inv_tree *tree = &visible->trees[i];
-
-		if (*pattern && fnmatch(pattern, tree->name, 0) && fnmatch(pattern, dataset_label(tree, label), 0))
-			continue;
-		row_tree(session, tree);
-		sent++;
-	}
-	if (*pattern && !sent)
-		session_refuse(session, ENOENT, "%s is not on this node", pattern);
+	visible_each(visible, send_match, &list);
+	if (*list.pattern && !list.sent)
+		session_refuse(session, ENOENT, "%s is not on this node", list.pattern);
 	else
 		session_done(session, "");
 }
@@ -53,7 +63,7 @@ void handle_LIST(struct session *session, const void *msg)
 	if (!pattern)
 		session_refuse(session, ENOMEM, "out of memory");
 	else
-		visible_collect(session, NULL, send_list, pattern, free);
+		visible_look(session, NULL, send_list, pattern, free);
 }
 
 struct show {
@@ -61,6 +71,7 @@ struct show {
 	char text[256];
 	char label[DATASET_LABEL_MAX];
 	struct session *session;
+	size_t sent;
 };
 
 static void show_free(void *arg)
@@ -92,26 +103,29 @@ static void send_one(struct session *session, const struct inv_tree *tree, struc
 	row_pins(session, tree);
 	if (!session_admin(session))
 		return; /* the log names other users' jobs */
-	show->session = session;
 	dataset_label(tree, show->label);
 	inventory_event_each(session_daemon(session)->inv, 0, 1000, "", send_history, show, &ignored);
+}
+
+static int send_fitting(const struct inv_tree *tree, void *arg)
+{
+	struct show *show = arg;
+
+	if ((show->spec.version[0] && strcmp(show->spec.version, tree->version) != 0) ||
+	    strncmp(show->spec.digest, tree->digest, strlen(show->spec.digest)) != 0)
+		return 0;
+	send_one(show->session, tree, show);
+	show->sent++;
+	return 0;
 }
 
 static void send_show(struct session *session, const struct visible *visible, void *arg)
 {
 	struct show *show = arg;
-	size_t sent = 0;
 
-	for (size_t i = 0; i < visible->n; i++) {
-		const struct inv_tree *tree = &visible->trees[i];
-
-		if ((show->spec.version[0] && strcmp(show->spec.version, tree->version) != 0) ||
-		    strncmp(show->spec.digest, tree->digest, strlen(show->spec.digest)) != 0)
-			continue;
-		send_one(session, tree, show);
-		sent++;
-	}
-	if (!sent)
+	show->session = session;
+	visible_each(visible, send_fitting, show);
+	if (!show->sent)
 		session_refuse(session, ENOENT, "%s is not on this node (larder ls shows what is)", show->text);
 	else
 		session_done(session, "");
@@ -129,7 +143,7 @@ void handle_SHOW(struct session *session, const void *msg)
 		return;
 	}
 	snprintf(show->text, sizeof(show->text), "%s", m->spec);
-	visible_collect(session, show->spec.name, send_show, show, show_free);
+	visible_look(session, show->spec.name, send_show, show, show_free);
 }
 
 /* --- JOBS */

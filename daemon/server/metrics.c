@@ -94,20 +94,42 @@ static void print_node(struct larderd *d, FILE *out)
 	fprintf(out, "larder_build_info{version=\"%s\"} 1\n", LARDER_VERSION);
 }
 
+/* The lines of two metrics, made in one walk: those of a metric stand together. */
+struct tree_lines {
+	FILE *bytes, *uses;
+};
+
 /* Names and versions need no escaping: their alphabet has neither quote nor backslash. */
-static void print_trees(const struct inv_tree *trees, size_t n, FILE *out)
+static int print_tree(const struct inv_tree *tree, void *arg)
 {
-	gauge(out, "dataset_bytes", "bytes of a dataset that are here");
-	for (size_t i = 0; i < n; i++)
-		fprintf(out, "larder_dataset_bytes{dataset=\"%s:%s\",digest=\"%.8s\"} %" PRIu64 "\n", trees[i].name,
-			trees[i].version, trees[i].digest, trees[i].present_bytes);
-	gauge(out, "dataset_uses", "uses of a dataset, decayed");
-	for (size_t i = 0; i < n; i++)
-		fprintf(out, "larder_dataset_uses{dataset=\"%s:%s\",digest=\"%.8s\"} %.3f\n", trees[i].name,
-			trees[i].version, trees[i].digest, trees[i].uses);
+	struct tree_lines *lines = arg;
+
+	fprintf(lines->bytes, "larder_dataset_bytes{dataset=\"%s:%s\",digest=\"%.8s\"} %" PRIu64 "\n", tree->name,
+		tree->version, tree->digest, tree->present_bytes);
+	fprintf(lines->uses, "larder_dataset_uses{dataset=\"%s:%s\",digest=\"%.8s\"} %.3f\n", tree->name,
+		tree->version, tree->digest, tree->uses);
+	return 0;
 }
 
-char *metrics_text(struct larderd *d, const struct inv_tree *trees, size_t n)
+/* Walks the trees that are to be shown. */
+typedef int (*tree_walk_fn)(inventory_tree_fn fn, void *fn_arg, const void *arg);
+
+static void print_trees(tree_walk_fn walk, const void *arg, FILE *out)
+{
+	auto_free char *uses = NULL;
+	size_t len;
+	struct tree_lines lines = {.bytes = out, .uses = open_memstream(&uses, &len)};
+
+	if (!lines.uses)
+		return;
+	gauge(out, "dataset_bytes", "bytes of a dataset that are here");
+	walk(print_tree, &lines, arg);
+	gauge(out, "dataset_uses", "uses of a dataset, decayed");
+	if (!fclose(lines.uses))
+		fputs(uses, out);
+}
+
+static char *metrics_text(struct larderd *d, tree_walk_fn walk, const void *arg)
 {
 	struct larder_error ignored;
 	char *text = NULL;
@@ -119,7 +141,7 @@ char *metrics_text(struct larderd *d, const struct inv_tree *trees, size_t n)
 	inventory_counter_each(d->inv, print_counter, out, &ignored);
 	print_node(d, out);
 	print_tiers(d, out);
-	print_trees(trees, n, out);
+	print_trees(walk, arg, out);
 	if (fclose(out)) {
 		free(text);
 		return NULL;
@@ -129,9 +151,14 @@ char *metrics_text(struct larderd *d, const struct inv_tree *trees, size_t n)
 
 /* --- METRICS */
 
+static int walk_visible(inventory_tree_fn fn, void *fn_arg, const void *arg)
+{
+	return visible_each(arg, fn, fn_arg);
+}
+
 static void send_metrics(struct session *session, const struct visible *visible, void *arg)
 {
-	auto_free char *text = metrics_text(session_daemon(session), visible->trees, visible->n);
+	auto_free char *text = metrics_text(session_daemon(session), walk_visible, visible);
 	char *rest = text, *line;
 
 	(void)arg;
@@ -144,7 +171,7 @@ static void send_metrics(struct session *session, const struct visible *visible,
 void handle_METRICS(struct session *session, const void *msg)
 {
 	(void)msg;
-	visible_collect(session, NULL, send_metrics, NULL, NULL);
+	visible_look(session, NULL, send_metrics, NULL, NULL);
 }
 
 /* --- the text file */
@@ -179,44 +206,39 @@ static void write_done(struct work *work)
 	free(file);
 }
 
-struct public_trees {
-	struct inv_tree *trees;
-	size_t n, room;
+struct public_walk {
+	inventory_tree_fn fn;
+	void *arg;
 };
 
-static int collect_public(const struct inv_tree *tree, void *arg)
+static int if_public(const struct inv_tree *tree, void *arg)
 {
-	struct public_trees *list = arg;
+	struct public_walk *walk = arg;
+	bool shown = tree->owner == INV_OWNER_SITE && strcmp(tree->access, "public") == 0;
 
-	if (tree->owner != INV_OWNER_SITE || strcmp(tree->access, "public") != 0)
-		return 0;
-	if (list->n == list->room) {
-		size_t room = list->room ? list->room * 2 : 16;
-		struct inv_tree *more = reallocarray(list->trees, room, sizeof(*more));
+	return shown ? walk->fn(tree, walk->arg) : 0;
+}
 
-		if (!more)
-			return -ENOMEM;
-		list->trees = more;
-		list->room = room;
-	}
-	list->trees[list->n++] = *tree;
-	return 0;
+static int walk_public(inventory_tree_fn fn, void *fn_arg, const void *arg)
+{
+	const struct larderd *d = arg;
+	struct public_walk walk = {fn, fn_arg};
+	struct larder_error ignored;
+
+	return inventory_tree_each(d->inv, NULL, if_public, &walk, &ignored);
 }
 
 void metrics_write(struct larderd *d)
 {
 	struct metrics_file *file;
-	struct public_trees list = {0};
-	struct larder_error ignored;
 
 	if (!d->config.metrics_file[0])
 		return;
 	file = calloc(1, sizeof(*file));
-	if (file && !inventory_tree_each(d->inv, NULL, collect_public, &list, &ignored)) {
+	if (file) {
 		file->path = strdup(d->config.metrics_file);
-		file->text = metrics_text(d, list.trees, list.n);
+		file->text = metrics_text(d, walk_public, d);
 	}
-	free(list.trees);
 	if (!file || !file->path || !file->text) {
 		if (file)
 			write_done(&file->work);

@@ -5,8 +5,6 @@
 #include "server/larderd.h"
 #include "server/visible.h"
 
-/* A string to free; NULL on ENOMEM. Only the trees given have series of their own. */
-char *metrics_text(struct larderd *d, const struct inv_tree *trees, size_t n);
 /* Writes config.metrics_file atomically, by a worker; public datasets only (anybody may read it). */
 void metrics_write(struct larderd *d);
 

@@ -16,6 +16,8 @@ struct pick {
 	char *text;
 	pick_fn fn;
 	void *arg;
+	uid_t uid;
+	struct inv_tree best; /* a copy: what is done with it may write, which a walk may not */
 };
 
 static void pick_free(void *arg)
@@ -41,17 +43,23 @@ static bool better(const struct inv_tree *a, const struct inv_tree *b, uid_t uid
 	return a->last_seq > b->last_seq || (a->last_seq == b->last_seq && a->id > b->id);
 }
 
-static void choose(struct session *session, const struct visible *visible, void *arg)
+static int choose(const struct inv_tree *tree, void *arg)
 {
 	struct pick *pick = arg;
-	const struct inv_tree *best = NULL;
 
-	for (size_t i = 0; i < visible->n; i++)
-		if (fits(&pick->spec, &visible->trees[i]) &&
-		    (!best || better(&visible->trees[i], best, session_uid(session))))
-			best = &visible->trees[i];
-	if (best)
-		pick->fn(session, best, pick->arg);
+	if (fits(&pick->spec, tree) && (!pick->best.id || better(tree, &pick->best, pick->uid)))
+		pick->best = *tree;
+	return 0;
+}
+
+static void picked(struct session *session, const struct visible *visible, void *arg)
+{
+	struct pick *pick = arg;
+
+	pick->uid = session_uid(session);
+	visible_each(visible, choose, pick);
+	if (pick->best.id)
+		pick->fn(session, &pick->best, pick->arg);
 	else
 		session_refuse(session, ENOENT, "%s is not on this node (larder ls shows what is)", pick->text);
 }
@@ -75,5 +83,5 @@ void pick_tree(struct session *session, const char *spec, pick_fn fn, void *arg)
 		session_fail(session, &err);
 		return;
 	}
-	visible_collect(session, pick->spec.name, choose, pick, pick_free);
+	visible_look(session, pick->spec.name, picked, pick, pick_free);
 }

@@ -22,6 +22,7 @@
 #include "server/session_inside.h"
 
 #define SEND_FRAMES 64 /* at once */
+#define FLUSH_BYTES (64u << 10)
 #define OUTPUT_MAX (64u << 20) /* bytes waiting for one client; a bigger answer is a bug or an attack */
 
 uid_t session_uid(const struct session *session)
@@ -169,6 +170,8 @@ void session_row_fd(struct session *s, unsigned int type, const void *msg, int f
 	memcpy(out->bytes, frame, len);
 	s->out_bytes += len;
 	DL_APPEND(s->out, out);
+	if (s->out_bytes / FLUSH_BYTES != (s->out_bytes - len) / FLUSH_BYTES)
+		session_flush(s); /* a long answer: the client works on it meanwhile */
 }
 
 void session_row(struct session *s, unsigned int type, const void *msg)

@@ -16,15 +16,14 @@
 #define VISIBLE_BOUND_MS   2000
 
 struct look_check {
-	struct look *look;
+	struct visible *look;
 	struct access_ask *ask;
 };
 
-struct look {
+struct visible {
 	struct session *session;
 	struct larderd *d;
-	struct visible found;
-	size_t room;
+	const char *name;
 	visible_fn fn;
 	void *arg;
 	void (*arg_free)(void *);
@@ -34,59 +33,56 @@ struct look {
 
 static void look_free(void *arg)
 {
-	struct look *look = arg;
+	struct visible *look = arg;
 
 	for (unsigned int i = 0; i < look->n_checks; i++)
 		access_cancel(look->checks[i].ask);
 	if (look->arg_free)
 		look->arg_free(look->arg);
-	free(look->found.trees);
 	free(look);
 }
 
-static int known(const struct look *look, const struct inv_tree *tree)
+static int known(const struct visible *look, const struct inv_tree *tree)
 {
 	return access_known(look->d, tree, session_uid(look->session), session_admin(look->session));
 }
 
-/* All that is known to be allowed; what could not be told is not shown. */
-static void look_done(struct look *look)
+static void look_done(struct visible *look)
 {
-	size_t kept = 0;
-
-	for (size_t i = 0; i < look->found.n; i++)
-		if (known(look, &look->found.trees[i]) == 1)
-			look->found.trees[kept++] = look->found.trees[i];
-	look->found.n = kept;
 	session_park(look->session, NULL, NULL);
-	look->fn(look->session, &look->found, look->arg);
+	look->fn(look->session, look, look->arg);
 	look_free(look);
 }
 
-static int collect(const struct inv_tree *tree, void *arg)
+/* --- the walk */
+
+struct visible_walk {
+	const struct visible *visible;
+	inventory_tree_fn fn;
+	void *arg;
+};
+
+static int pass_on(const struct inv_tree *tree, void *arg)
 {
-	struct look *look = arg;
-	struct visible *found = &look->found;
+	struct visible_walk *walk = arg;
 
-	if (known(look, tree) == 0)
-		return 0;
-	if (found->n == look->room) {
-		size_t room = look->room ? look->room * 2 : 64;
-		struct inv_tree *more = reallocarray(found->trees, room, sizeof(*more));
-
-		if (!more)
-			return -ENOMEM;
-		found->trees = more;
-		look->room = room;
-	}
-	found->trees[found->n++] = *tree;
-	return 0;
+	return known(walk->visible, tree) == 1 ? walk->fn(tree, walk->arg) : 0;
 }
+
+int visible_each(const struct visible *visible, inventory_tree_fn fn, void *arg)
+{
+	struct visible_walk walk = {visible, fn, arg};
+	struct larder_error ignored;
+
+	return inventory_tree_each(visible->d->inv, visible->name, pass_on, &walk, &ignored);
+}
+
+/* --- looking into rights */
 
 static void on_right(const struct access_answer *answer, void *arg)
 {
 	struct look_check *check = arg;
-	struct look *look = check->look;
+	struct visible *look = check->look;
 
 	(void)answer; /* a yes is in the memory now */
 	check->ask = NULL;
@@ -94,14 +90,17 @@ static void on_right(const struct access_answer *answer, void *arg)
 		look_done(look);
 }
 
-static void look_into(struct look *look, const struct inv_tree *tree)
+static int look_into(const struct inv_tree *tree, void *arg)
 {
+	struct visible *look = arg;
 	struct look_check *check = &look->checks[look->n_checks];
 	struct larder_spec spec = {.kind = LARDER_SPEC_CATALOG};
 	struct larder_error ignored;
 
+	if (known(look, tree) >= 0)
+		return 0;
 	if (look->n_checks == VISIBLE_CHECKS_MAX)
-		return;
+		return 1;
 	snprintf(spec.name, sizeof(spec.name), "%s", tree->name);
 	snprintf(spec.version, sizeof(spec.version), "%s", tree->version);
 	snprintf(spec.digest, sizeof(spec.digest), "%s", tree->digest);
@@ -115,12 +114,13 @@ static void look_into(struct look *look, const struct inv_tree *tree)
 						 .timeout_ms = VISIBLE_BOUND_MS},
 		       on_right, check, &check->ask, &ignored))
 		look->open--;
+	return 0;
 }
 
-void visible_collect(struct session *session, const char *name, visible_fn fn, void *arg, void (*arg_free)(void *))
+void visible_look(struct session *session, const char *name, visible_fn fn, void *arg, void (*arg_free)(void *))
 {
 	struct larderd *d = session_daemon(session);
-	struct look *look = calloc(1, sizeof(*look));
+	struct visible *look = calloc(1, sizeof(*look));
 	struct larder_error err = {0};
 
 	if (!look) {
@@ -129,16 +129,13 @@ void visible_collect(struct session *session, const char *name, visible_fn fn, v
 		session_refuse(session, ENOMEM, "out of memory");
 		return;
 	}
-	*look = (struct look){.session = session, .d = d, .fn = fn, .arg = arg, .arg_free = arg_free};
-	if (inventory_tree_each(d->inv, name, collect, look, &err)) {
+	*look = (struct visible){.session = session, .d = d, .name = name, .fn = fn, .arg = arg, .arg_free = arg_free};
+	look->open = 1; /* answers from memory come at once: none of them is the last */
+	if (!session_admin(session) && inventory_tree_each(d->inv, name, look_into, look, &err) < 0) {
 		look_free(look);
-		session_refuse(session, err.code ? err.code : ENOMEM, "%s", err.text[0] ? err.text : "out of memory");
+		session_fail(session, &err);
 		return;
 	}
-	look->open = 1; /* answers from memory come at once: none of them is the last */
-	for (size_t i = 0; i < look->found.n; i++)
-		if (known(look, &look->found.trees[i]) < 0)
-			look_into(look, &look->found.trees[i]);
 	if (--look->open == 0)
 		look_done(look);
 	else

@@ -10,16 +10,16 @@
 #include "server/session.h"
 #include "store/inventory.h"
 
-struct visible {
-	struct inv_tree *trees; /* in order of name and version; owned */
-	size_t n;
-};
+struct visible;
+
+/* Walks the trees in order of name and version. fn may not write; its non-zero answer ends the walk and is returned. */
+int visible_each(const struct visible *visible, inventory_tree_fn fn, void *arg);
 
 /*
- * Collects the trees that match name (NULL: all) and that the session's user may see, then calls fn,
- * perhaps at once. Not called when the client goes away.
+ * Looks into the rights to the trees that match name (NULL: all; it is kept until arg_free), then calls
+ * fn, perhaps at once. Not called when the client goes away.
  */
 typedef void (*visible_fn)(struct session *session, const struct visible *visible, void *arg);
-void visible_collect(struct session *session, const char *name, visible_fn fn, void *arg, void (*arg_free)(void *));
+void visible_look(struct session *session, const char *name, visible_fn fn, void *arg, void (*arg_free)(void *));
 
 #endif
