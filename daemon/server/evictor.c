@@ -25,6 +25,7 @@ struct collect {
 	const struct node_tier *tier;
 	struct evict_candidate *items;
 	size_t n, room;
+	size_t at; /* the second walk's: it comes by in the same order */
 };
 
 static enum evict_hold hold_of(struct larderd *d, const struct inv_tree *tree)
@@ -84,13 +85,13 @@ static int mark_superseded(const struct inv_tree *tree, void *arg)
 	struct collect *c = arg;
 	struct larder_error ignored;
 	struct inv_tree newer;
+	struct evict_candidate *candidate;
 
-	if (inventory_tree_base(c->d->inv, tree->tier, tree->domain, tree->name, tree->id, &newer, &ignored) ||
-	    newer.admitted_seq <= tree->admitted_seq || newer.last_seq <= tree->last_seq)
+	if (c->at == c->n || c->items[c->at].id != tree->id)
 		return 0;
-	for (size_t i = 0; i < c->n; i++)
-		if (c->items[i].id == tree->id)
-			c->items[i].superseded = true;
+	candidate = &c->items[c->at++];
+	if (!inventory_tree_base(c->d->inv, tree->tier, tree->domain, tree->name, tree->id, &newer, &ignored))
+		candidate->superseded = newer.admitted_seq > tree->admitted_seq && newer.last_seq > tree->last_seq;
 	return 0;
 }
 
