@@ -36,8 +36,8 @@ struct request *request_latest(struct larderd *d, uint32_t job_id)
 	struct request *request, *tmp, *latest = NULL;
 
 	HASH_ITER(hh, d->requests, request, tmp)
-		if (request->key.job_id == job_id && (!latest || request->key.run > latest->key.run))
-			latest = request;
+	if (request->key.job_id == job_id && (!latest || request->key.run > latest->key.run))
+		latest = request;
 	return latest;
 }
 
@@ -47,8 +47,8 @@ static bool has_earlier(struct larderd *d, uint32_t job_id, uint32_t run_max)
 	struct request *request, *tmp;
 
 	HASH_ITER(hh, d->requests, request, tmp)
-		if (request->key.job_id == job_id && request->key.run <= run_max)
-			return true;
+	if (request->key.job_id == job_id && request->key.run <= run_max)
+		return true;
 	return false;
 }
 
@@ -74,15 +74,21 @@ static void request_destroy(struct request *request)
 	free(request);
 }
 
+static void log_outcome(const struct request *request)
+{
+	log_event(LOG_LEVEL_INFO, "job.outcome",
+		  "job=%u run=%u uid=%u specs=%s outcome=%s ms=%lld text=\"%s\"",
+		  request->key.job_id, request->key.run, request->uid, request->specs,
+		  larder_outcome_word(request->outcome),
+		  (long long)(now_mono_ms() - request->since_ms), request->text);
+}
+
 /* Whoever waits for it is told when it is destroyed. Its row is gone already, and stays gone. */
 static void request_give_up(struct request *request)
 {
 	request->outcome = LARDER_OUTCOME_CANCELLED;
 	snprintf(request->text, sizeof(request->text), "the job is over");
-	log_event(LOG_LEVEL_INFO, "job.outcome", "job=%u run=%u uid=%u specs=%s outcome=%s ms=%lld text=\"%s\"",
-		  request->key.job_id, request->key.run, request->uid, request->specs,
-		  larder_outcome_word(request->outcome), (long long)(now_mono_ms() - request->since_ms),
-		  request->text);
+	log_outcome(request);
 }
 
 int request_release(struct larderd *d, uint32_t job_id, uint32_t run_max, uint32_t *released,
@@ -102,7 +108,8 @@ int request_release(struct larderd *d, uint32_t job_id, uint32_t run_max, uint32
 		inventory_rollback(d->inv);
 		return rc;
 	}
-	HASH_ITER(hh, d->requests, request, tmp) {
+	HASH_ITER(hh, d->requests, request, tmp)
+	{
 		if (request->key.job_id != job_id || request->key.run > run_max)
 			continue;
 		if (request->outcome == LARDER_OUTCOME_PENDING)
@@ -131,13 +138,15 @@ void request_settle(struct request *request, enum larder_outcome outcome, const 
 	snprintf(request->text, sizeof(request->text), "%s", text ? text : "");
 	for (unsigned int i = 0; lost && i < request->n_wants; i++)
 		want_drop(&request->wants[i]);
-	if (lost && inventory_lease_release(d->inv, request->key.job_id, request->key.run, now_s(), NULL, &err))
-		log_event(LOG_LEVEL_ERR, "lease.release", "job=%u error=\"%s\"", request->key.job_id, err.text);
-	if (!(request->ready_saved && outcome == LARDER_OUTCOME_READY) && request_save(request, outcome, &err))
-		log_event(LOG_LEVEL_ERR, "job.save", "job=%u error=\"%s\"", request->key.job_id, err.text);
-	log_event(LOG_LEVEL_INFO, "job.outcome", "job=%u run=%u uid=%u specs=%s outcome=%s ms=%lld text=\"%s\"",
-		  request->key.job_id, request->key.run, request->uid, request->specs,
-		  larder_outcome_word(outcome), (long long)(now_mono_ms() - request->since_ms), request->text);
+	if (lost && inventory_lease_release(d->inv, request->key.job_id, request->key.run, now_s(),
+					    NULL, &err))
+		log_event(LOG_LEVEL_ERR, "lease.release", "job=%u error=\"%s\"",
+			  request->key.job_id, err.text);
+	if (!(request->ready_saved && outcome == LARDER_OUTCOME_READY) &&
+	    request_save(request, outcome, &err))
+		log_event(LOG_LEVEL_ERR, "job.save", "job=%u error=\"%s\"", request->key.job_id,
+			  err.text);
+	log_outcome(request);
 	request_wait_end(request);
 }
 
@@ -183,8 +192,11 @@ void want_failed(struct want *want, int rc, const struct larder_error *err)
 
 	want->err = *err;
 	want->err.code = rc < 0 ? -rc : rc;
-	want->state = want->request->bypass_on_fail && want_bypassable(want) ? WANT_BYPASS : WANT_FAILED;
-	inventory_count(d->inv, want->state == WANT_BYPASS ? INV_COUNTER_bypasses : INV_COUNTER_failures, 1);
+	want->state =
+		want->request->bypass_on_fail && want_bypassable(want) ? WANT_BYPASS : WANT_FAILED;
+	inventory_count(d->inv,
+			want->state == WANT_BYPASS ? INV_COUNTER_bypasses : INV_COUNTER_failures,
+			1);
 	log_event(LOG_LEVEL_WARNING, "dataset.failed", "job=%u dataset=%s state=%s error=\"%s\"",
 		  want->request->key.job_id, want->spec.name, want_word(want), err->text);
 }
@@ -234,13 +246,15 @@ static void want_check(struct want *want, bool fresh)
 		.gid = request->gid,
 		.fresh = fresh,
 		/* a scan may take as long as staging may; a look into the catalog may not */
-		.timeout_ms = want->spec.kind == LARDER_SPEC_OWN && left > d->config.check_timeout ? left
-					: d->config.check_timeout,
+		.timeout_ms = want->spec.kind == LARDER_SPEC_OWN && left > d->config.check_timeout
+				      ? left
+				      : d->config.check_timeout,
 	};
 	int rc;
 
 	if (request->mode == LARDER_MODE_BYPASS && want->spec.kind == LARDER_SPEC_OWN) {
-		want_describe_own(want); /* the job reads its own path as its own user: nothing to check or to scan */
+		want_describe_own(want); /* the job reads its own path as its own user: nothing to
+					    check or to scan */
 		return;
 	}
 	want->state = WANT_CHECKING;
@@ -255,7 +269,8 @@ void request_check(struct request *request, bool fresh)
 	request->checking++; /* answers from memory come at once: none of them is the last */
 	for (unsigned int i = 0; i < request->n_wants; i++) {
 		struct want *want = &request->wants[i];
-		bool missing = want->state == WANT_RESOLVED && fresh && want->manifest_fd < 0 && !want->tree.id;
+		bool missing = want->state == WANT_RESOLVED && fresh && want->manifest_fd < 0 &&
+			       !want->tree.id;
 
 		if ((!fresh && want->state == WANT_CHECKING) || missing)
 			want_check(want, fresh);
@@ -266,7 +281,8 @@ void request_check(struct request *request, bool fresh)
 
 /* --- starting */
 
-/* What submission fixed narrows what the user wrote: same name, and no word of the two may differ. */
+/* What submission fixed narrows what the user wrote: same name, and no word of the two may differ.
+ */
 static int apply_fixed(struct larder_spec_list *list, const char *fixed, struct larder_error *err)
 {
 	struct larder_spec_list said;
@@ -282,7 +298,8 @@ static int apply_fixed(struct larder_spec_list *list, const char *fixed, struct 
 			if (spec->kind != LARDER_SPEC_CATALOG || fix->kind != spec->kind ||
 			    strcmp(spec->name, fix->name) != 0)
 				continue;
-			/* a version typed may be an alias (latest, stable): the fixed one is what it stood for */
+			/* a version typed may be an alias (latest, stable): the fixed one is what
+			 * it stood for */
 			memcpy(spec->version, fix->version, sizeof(spec->version));
 			if (!strncmp(fix->digest, spec->digest, strlen(spec->digest)))
 				memcpy(spec->digest, fix->digest, sizeof(spec->digest));
@@ -291,7 +308,8 @@ static int apply_fixed(struct larder_spec_list *list, const char *fixed, struct 
 	return 0;
 }
 
-static int take_specs(struct request *request, struct larder_spec_list *list, struct larder_error *err)
+static int take_specs(struct request *request, struct larder_spec_list *list,
+		      struct larder_error *err)
 {
 	request->specs = larder_spec_list_format(list);
 	request->wants = calloc(list->count + 1, sizeof(struct want));
@@ -338,7 +356,8 @@ static struct request *request_make(struct larderd *d, const struct request_para
 		.since_s = p->since_s ? p->since_s : now,
 	};
 	request->since_ms = now_mono_ms() - (now - request->since_s) * 1000;
-	names_user(d, p->uid, user, sizeof(user)); /* asked now, so that it is known when a sentence needs it */
+	names_user(d, p->uid, user,
+		   sizeof(user)); /* asked now, so that it is known when a sentence needs it */
 	HASH_ADD(hh, d->requests, key, sizeof(request->key), request);
 	if (take_specs(request, list, err)) {
 		request_destroy(request);
@@ -381,7 +400,8 @@ int request_start(struct larderd *d, const struct request_params *p, struct requ
 	request_deadline(request);
 	if (d->drained[0]) {
 		for (unsigned int i = 0; i < request->n_wants; i++) {
-			larder_error_set(err, EAGAIN, "this node takes no datasets now: %s", d->drained);
+			larder_error_set(err, EAGAIN, "this node takes no datasets now: %s",
+					 d->drained);
 			want_failed(&request->wants[i], -EAGAIN, err);
 		}
 		request_update(request);
@@ -398,5 +418,5 @@ void requests_close(struct larderd *d)
 	struct request *request, *tmp;
 
 	HASH_ITER(hh, d->requests, request, tmp)
-		request_destroy(request);
+	request_destroy(request);
 }
