@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # top, here and BUILD come from run
 # What a job pays on a node that has its dataset: ACQUIRE and RELEASE, each apart, beside a PING on the same
 # connection, for trees of one shard and of many, and while another dataset is being staged.
 

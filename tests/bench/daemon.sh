@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154,SC2034 # top and BUILD come from run; FIRST_MS is scale.sh's
 # A larderd of the benches' own: its state, catalog, origins and tier on one XFS file system in an image below
 # BENCH_DIR, which goes as a whole (to unlink millions of files would take longer than the bench).
 # Used by acquire.sh and scale.sh, each in a subshell whose end is daemon_end.
@@ -87,14 +87,15 @@ daemon_spec() { larder ls --raw -h -o NAME,VERSION,DIGEST "$1" | awk '{ print $1
 # build_driver NAME [ROOM…]: a C program here that links liblarder and whole rooms of the daemon.
 build_driver() {
 	local name=$1 room source objects=()
+	local rel=${BUILD#"$top/"} # as plain make names it: what it notes of headers goes by that name
 	for room in "${@:2}"; do
 		for source in "$top/daemon/$room"/*.c; do
 			source=${source#"$top/"}
-			objects+=("$BUILD/obj/${source%.c}.o")
+			objects+=("$rel/obj/${source%.c}.o")
 		done
 	done
-	make -s -C "$top" BUILD="$BUILD" "$BUILD/liblarder.a" "${objects[@]}" \
-		"$BUILD/obj/tests/bench/$name.o" > /dev/null || return 1
-	"${CC:-gcc}" -o "$BENCH_BIN/$name" "$BUILD/obj/tests/bench/$name.o" "${objects[@]}" \
-		"$BUILD/liblarder.a" -lsqlite3 -lpthread -lm
+	make -s -C "$top" BUILD="$rel" "$rel/liblarder.a" "${objects[@]}" \
+		"$rel/obj/tests/bench/$name.o" > /dev/null || return 1
+	(cd "$top" && "${CC:-gcc}" -o "$BENCH_BIN/$name" "$rel/obj/tests/bench/$name.o" "${objects[@]}" \
+		"$rel/liblarder.a" -lsqlite3 -lpthread -lm)
 }

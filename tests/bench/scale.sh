@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # top, here and BUILD come from run
 # A dataset of 1,000,000 shards, an inventory of 10,000 trees, 1,000 clients at once: how long each verb takes and
 # what the daemon's memory comes to in it. It takes minutes, so only BENCH_SCALE=full runs it.
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # top, here and BUILD come from run
 # What a warm job pays: `srun --dataset=NAME true` where the node has it, beside `srun true` on a cluster that has
 # no plugin at all. Two clusters side by side on this machine, not one: a plugstack.conf that names the plugin
 # costs every job something (it is loaded, its hooks run), and that belongs to the price. The third contender
@@ -21,11 +21,11 @@ warm_end() {
 	rm -rf "$WARM"
 }
 
-# on CLUSTER COMMAND…
+# warm_on CLUSTER COMMAND…
 warm_on() {
 	local cluster=$1
 	shift
-	# shellcheck disable=SC1091
+	# shellcheck disable=SC1090,SC1091
 	(. "$WARM/$cluster/env" && "$@")
 }
 
@@ -41,7 +41,7 @@ warm_run() {
 	shift 3
 	warm_idle with
 	warm_idle without
-	# shellcheck disable=SC1091
+	# shellcheck disable=SC1090,SC1091
 	(
 		. "$WARM/$cluster/env"
 		began=${EPOCHREALTIME/[.,]/}
