@@ -74,21 +74,12 @@ static void request_destroy(struct request *request)
 	free(request);
 }
 
-static void log_outcome(const struct request *request)
-{
-	log_event(LOG_LEVEL_INFO, "job.outcome",
-		  "job=%u run=%u uid=%u specs=%s outcome=%s ms=%lld text=\"%s\"",
-		  request->key.job_id, request->key.run, request->uid, request->specs,
-		  larder_outcome_word(request->outcome),
-		  (long long)(now_mono_ms() - request->since_ms), request->text);
-}
-
 /* Whoever waits for it is told when it is destroyed. Its row is gone already, and stays gone. */
 static void request_give_up(struct request *request)
 {
 	request->outcome = LARDER_OUTCOME_CANCELLED;
 	snprintf(request->text, sizeof(request->text), "the job is over");
-	log_outcome(request);
+	request_log(request);
 }
 
 int request_release(struct larderd *d, uint32_t job_id, uint32_t run_max, uint32_t *released,
@@ -146,7 +137,7 @@ void request_settle(struct request *request, enum larder_outcome outcome, const 
 	    request_save(request, outcome, &err))
 		log_event(LOG_LEVEL_ERR, "job.save", "job=%u error=\"%s\"", request->key.job_id,
 			  err.text);
-	log_outcome(request);
+	request_log(request);
 	request_wait_end(request);
 }
 

@@ -1,6 +1,6 @@
 /*
- * What a job asked for on this node, from ACQUIRE to RELEASE: its datasets, what became of each, and
- * one outcome. Kept in the inventory too, so that a restart of the daemon changes nothing.
+ * What a job asked for on this node, from ACQUIRE to RELEASE: its datasets, what became of each,
+ * and one outcome. Kept in the inventory too, so that a restart of the daemon changes nothing.
  */
 #ifndef SERVER_REQUEST_H
 #define SERVER_REQUEST_H
@@ -29,11 +29,11 @@ struct want {
 	struct larder_spec spec; /* owned */
 	enum want_state state;
 	struct access_ask *ask;
-	bool described;       /* tree says what it is: name, version, digest, origin, sizes */
+	bool described;	      /* tree says what it is: name, version, digest, origin, sizes */
 	struct inv_tree tree; /* id 0: none on this node (yet) */
 	int manifest_fd;      /* of the check; -1 */
 	struct interest interest;
-	uint64_t hit_bytes;   /* that were here already */
+	uint64_t hit_bytes; /* that were here already */
 	struct larder_error err;
 };
 
@@ -52,11 +52,11 @@ struct request {
 	int64_t wait_ms;
 	bool bypass_on_fail;
 	enum larder_outcome outcome;
-	bool counted;     /* among the acquires: with its first row */
+	bool counted;	  /* among the acquires: with its first row */
 	bool ready_saved; /* its row says READY already */
 	char text[LARDER_ERROR_MAX];
 	int64_t since_s, since_ms;
-	int64_t deadline_ms;   /* monotonic */
+	int64_t deadline_ms;	  /* monotonic */
 	const char *deadline_why; /* static: which bound it is */
 	sd_event_source *timer, *poll;
 	bool asking_slurm;
@@ -77,7 +77,8 @@ struct request_params {
 	int64_t since_s; /* 0: now */
 };
 
-/* Starts one; a run of the job that is known already is given back as it stands (and an earlier run released). */
+/* Starts one; a run of the job that is known already is given back as it stands (and an earlier run
+ * released). */
 int request_start(struct larderd *d, const struct request_params *params, struct request **out,
 		  struct larder_error *err);
 struct request *request_get(struct larderd *d, uint32_t job_id, uint32_t run);
@@ -86,7 +87,8 @@ struct request *request_latest(struct larderd *d, uint32_t job_id);
 /* Leases, interests, rows: everything of this job up to that run. Idempotent. */
 int request_release(struct larderd *d, uint32_t job_id, uint32_t run_max, uint32_t *released,
 		    struct larder_error *err);
-/* What the wants add up to: PENDING while one of them is under way. *failed: the first that failed, or NULL. */
+/* What the wants add up to: PENDING while one of them is under way. *failed: the first that failed,
+ * or NULL. */
 enum larder_outcome request_add_up(const struct request *request, const struct want **failed);
 /* An outcome is final once it is not PENDING. */
 void request_settle(struct request *request, enum larder_outcome outcome, const char *text);
@@ -107,8 +109,11 @@ void request_wake(struct request *request);
 
 /* --- request_row.c: a request as a row and back */
 int request_save(struct request *request, enum larder_outcome outcome, struct larder_error *err);
+/* Its outcome, as an event. */
+void request_log(const struct request *request);
 int want_parse(struct want *want, const char *line, struct larder_error *err);
-/* "imagenet:v3 ready at /datasets/imagenet/v3 (138 GiB, 1281167 files; 100 % from cache)"; the plugin puts "larder: " before it. */
+/* "imagenet:v3 ready at /datasets/imagenet/v3 (138 GiB, 1281167 files; 100 % from cache)"; the
+ * plugin puts "larder: " before it. */
 void want_line(const struct want *want, char *buf, size_t len);
 /* "ready", "partial", "bypass": DATASET_<NAME>_STATE. */
 const char *want_word(const struct want *want);

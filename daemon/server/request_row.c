@@ -17,16 +17,12 @@
 const char *want_word(const struct want *want)
 {
 	switch (want->state) {
-	case WANT_READY:
-		return "ready";
-	case WANT_BYPASS:
-		return "bypass";
-	case WANT_FAILED:
-		return "failed";
+	case WANT_READY: return "ready";
+	case WANT_BYPASS: return "bypass";
+	case WANT_FAILED: return "failed";
 	case WANT_CHECKING:
 	case WANT_RESOLVED:
-	case WANT_STAGING:
-		break;
+	case WANT_STAGING: break;
 	}
 	return "partial";
 }
@@ -35,7 +31,8 @@ bool want_bypassable(const struct want *want)
 {
 	if (want->described)
 		return want->tree.origin[0] == '/';
-	return want->spec.kind == LARDER_SPEC_OWN && want->spec.origin && want->spec.origin[0] == '/';
+	return want->spec.kind == LARDER_SPEC_OWN && want->spec.origin &&
+	       want->spec.origin[0] == '/';
 }
 
 void want_line(const struct want *want, char *buf, size_t len)
@@ -48,15 +45,16 @@ void want_line(const struct want *want, char *buf, size_t len)
 	larder_size_format(tree->bytes, size, sizeof(size));
 	if (want->state == WANT_BYPASS)
 		snprintf(buf, len, "%s:%s from the origin, %s%s%s", want->spec.name, tree->version,
-			 want->described ? tree->origin : want->spec.origin, want->err.text[0] ? ": " : "", want->err.text);
+			 want->described ? tree->origin : want->spec.origin,
+			 want->err.text[0] ? ": " : "", want->err.text);
 	else if (want->state == WANT_READY)
-		snprintf(buf, len, "%s:%s ready at %s/%s/%s (%s, %llu files; %u %% from cache)", tree->name,
-			 tree->version, d->config.view_root, tree->name, tree->version, size,
-			 (unsigned long long)tree->shards, hit);
+		snprintf(buf, len, "%s:%s ready at %s/%s/%s (%s, %llu files; %u %% from cache)",
+			 tree->name, tree->version, d->config.view_root, tree->name, tree->version,
+			 size, (unsigned long long)tree->shards, hit);
 	else
-		snprintf(buf, len, "%s:%s partial at %s/%s/%s (%s, %llu files; still being staged)", tree->name,
-			 tree->version, d->config.view_root, tree->name, tree->version, size,
-			 (unsigned long long)tree->shards);
+		snprintf(buf, len, "%s:%s partial at %s/%s/%s (%s, %llu files; still being staged)",
+			 tree->name, tree->version, d->config.view_root, tree->name, tree->version,
+			 size, (unsigned long long)tree->shards);
 }
 
 /* A want as a line: fields parted by tabs, which no field can hold. -E2BIG when it does not fit. */
@@ -134,7 +132,8 @@ int want_parse(struct want *want, const char *line, struct larder_error *err)
 	for (int i = 0; i < 10; i++) {
 		field[i] = strsep(&rest, "\t");
 		if (!field[i])
-			return larder_error_set(err, EINVAL, "a job's row is damaged: \"%s\"", line);
+			return larder_error_set(err, EINVAL, "a job's row is damaged: \"%s\"",
+						line);
 	}
 	want->state = state_of_word(field[0]);
 	tree->id = strtoull(field[1], NULL, 10);
@@ -150,4 +149,13 @@ int want_parse(struct want *want, const char *line, struct larder_error *err)
 	want->described = true;
 	want->manifest_fd = -1;
 	return 0;
+}
+
+void request_log(const struct request *request)
+{
+	log_event(LOG_LEVEL_INFO, "job.outcome",
+		  "job=%u run=%u uid=%u specs=%s outcome=%s ms=%lld text=\"%s\"",
+		  request->key.job_id, request->key.run, request->uid, request->specs,
+		  larder_outcome_word(request->outcome),
+		  (long long)(now_mono_ms() - request->since_ms), request->text);
 }
