@@ -19,7 +19,8 @@ struct options {
 
 static const struct argp_option option_table[] = {
 	{"config", 'c', "FILE", 0, "Read FILE instead of /etc/larder/larder.conf", 0},
-	{"check-config", 'k', NULL, 0, "Check the configuration against this machine, print what is wrong, and exit", 0},
+	{"check-config", 'k', NULL, 0,
+	 "Check the configuration against this machine, print what is wrong, and exit", 0},
 	{"debug", 'd', NULL, 0, "Log what happens in detail", 0},
 	{0},
 };
@@ -29,20 +30,11 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	struct options *options = state->input;
 
 	switch (key) {
-	case 'c':
-		options->config = arg;
-		return 0;
-	case 'k':
-		options->check = true;
-		return 0;
-	case 'd':
-		log_set_level(LOG_LEVEL_DEBUG);
-		return 0;
-	case ARGP_KEY_ARG:
-		argp_error(state, "%s: larderd takes options only", arg);
-		return EINVAL;
-	default:
-		return ARGP_ERR_UNKNOWN;
+	case 'c': options->config = arg; return 0;
+	case 'k': options->check = true; return 0;
+	case 'd': log_set_level(LOG_LEVEL_DEBUG); return 0;
+	case ARGP_KEY_ARG: argp_error(state, "%s: larderd takes options only", arg); return EINVAL;
+	default: return ARGP_ERR_UNKNOWN;
 	}
 }
 
@@ -83,7 +75,10 @@ static int check(const struct config *config)
 int main(int argc, char **argv)
 {
 	static const struct argp argp = {
-		option_table, parse_option, NULL, "The node's cache manager of Larder. See larderd(8).", NULL, NULL, NULL};
+		option_table, parse_option,
+		NULL,	      "The node's cache manager of Larder. See larderd(8).",
+		NULL,	      NULL,
+		NULL};
 	struct options options = {.config = "/etc/larder/larder.conf"};
 	struct larder_error err = {0};
 	static struct larderd d;

@@ -25,7 +25,7 @@ struct shard {
 	struct digest digest;
 	uint64_t size; /* bytes */
 	int64_t mtime_ns;
-	uint32_t mode; /* permission bits as at the origin */
+	uint32_t mode;	    /* permission bits as at the origin */
 	const char *path;   /* decoded, relative */
 	const char *target; /* symlinks only */
 };
@@ -37,8 +37,8 @@ int manifest_reader_open(int fd, struct manifest_reader **reader, struct larder_
 const struct larder_manifest_head *manifest_reader_head(const struct manifest_reader *reader);
 /*
  * 1 and a shard, 0 at the end, -EINVAL with line number and reason. Checked as it streams: syntax,
- * order, duplicates, a path both file and directory, symlinks that leave the tree, overflow; at the end also totals and the
- * body's digest against the head (-EBADMSG).
+ * order, duplicates, a path both file and directory, symlinks that leave the tree, overflow; at the
+ * end also totals and the body's digest against the head (-EBADMSG).
  */
 int manifest_reader_next(struct manifest_reader *reader, struct shard *shard,
 			 struct larder_error *err);

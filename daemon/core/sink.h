@@ -21,12 +21,14 @@ struct sink_ops {
 	 * A new unnamed file of the tier, its blocks reserved (fallocate) when size is 1 MiB or
 	 * more. `direct`: opened O_DIRECT when the file system takes it. -ENOSPC, -EIO, ….
 	 */
-	int (*create)(struct sink *sink, uint64_t size, bool direct, int *fd, struct larder_error *err);
+	int (*create)(struct sink *sink, uint64_t size, bool direct, int *fd,
+		      struct larder_error *err);
 	/*
 	 * The bytes are all written and match the digest. Takes fd in every case. Mode and mtime
 	 * are set here. Returns before it is durable; blocks when too much waits to be synced.
 	 */
-	int (*commit)(struct sink *sink, const struct shard *shard, int fd, struct larder_error *err);
+	int (*commit)(struct sink *sink, const struct shard *shard, int fd,
+		      struct larder_error *err);
 	/* Hard link from the base tree at the same path. -ENOENT, -EMLINK, -EXDEV: copy instead. */
 	int (*link)(struct sink *sink, const struct shard *shard, struct larder_error *err);
 	/* Symlink, empty directory or empty file. */

@@ -42,9 +42,9 @@ struct source_ops {
 		    struct larder_error *err);
 	void (*close)(struct source *source);
 	/*
-	 * A descriptor to read the shard from, when the kind has such (NULL otherwise: use fetch). Checks that what is
-	 * there is a regular file of the manifest's size: -ENOENT, -EACCES, -ESTALE (size differs:
-	 * the sentence names both), ….
+	 * A descriptor to read the shard from, when the kind has such (NULL otherwise: use fetch).
+	 * Checks that what is there is a regular file of the manifest's size: -ENOENT, -EACCES,
+	 * -ESTALE (size differs: the sentence names both), ….
 	 */
 	int (*open_shard)(struct source *source, const struct shard *shard, int *fd,
 			  struct larder_error *err);
@@ -57,7 +57,8 @@ struct source_ops {
 		     struct larder_error *err);
 	/*
 	 * Everything there, in no order, calls from several threads at once. Sockets, devices,
-	 * FIFOs and symlinks that leave the tree are errors that name the path. Directories are told only when empty.
+	 * FIFOs and symlinks that leave the tree are errors that name the path. Directories are
+	 * told only when empty.
 	 */
 	int (*list)(struct source *source, unsigned int threads,
 		    int (*found)(const struct source_entry *entry, void *arg), void *arg,

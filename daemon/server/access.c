@@ -89,8 +89,9 @@ static struct access_memory *memory_put(struct access_cache *cache, const char *
 	HASH_FIND_STR(cache->memory, key, entry);
 	if (entry)
 		memory_forget(cache, entry);
-	while (cache->memory && (cache->memory->until_ms < now_mono_ms() || /* uthash keeps the order of insertion */
-				 HASH_COUNT(cache->memory) >= ACCESS_MEMORY_MAX))
+	while (cache->memory &&
+	       (cache->memory->until_ms < now_mono_ms() || /* uthash keeps the order of insertion */
+		HASH_COUNT(cache->memory) >= ACCESS_MEMORY_MAX))
 		memory_forget(cache, cache->memory);
 	entry = calloc(1, sizeof(*entry) + strlen(key) + 1);
 	if (!entry)
@@ -118,10 +119,11 @@ static void check_destroy(struct access_check *check)
 }
 
 /*
- * Under the exact version and digest, whatever was asked for: ls and steps ask so. Before anybody is
- * answered, for who is answered may look into the memory. Returns where the head is now.
+ * Under the exact version and digest, whatever was asked for: ls and steps ask so. Before anybody
+ * is answered, for who is answered may look into the memory. Returns where the head is now.
  */
-static const struct larder_manifest_head *remember(struct access_check *check, struct check_result *result)
+static const struct larder_manifest_head *remember(struct access_check *check,
+						   struct check_result *result)
 {
 	struct access_memory *entry = NULL;
 	struct larder_spec exact = {.kind = LARDER_SPEC_CATALOG};
@@ -134,7 +136,8 @@ static const struct larder_manifest_head *remember(struct access_check *check, s
 	snprintf(exact.digest, sizeof(exact.digest), "%s", result->head.digest);
 	key = access_key(&exact, check->uid);
 	if (key)
-		entry = memory_put(check->d->access, key, &result->head, check->d->config.access_ttl);
+		entry = memory_put(check->d->access, key, &result->head,
+				   check->d->config.access_ttl);
 	return entry ? &entry->head : &result->head;
 }
 
@@ -172,7 +175,8 @@ static int earlier_manifest(struct larderd *d, const struct larder_spec *spec, u
 	int fd = -1;
 
 	snprintf(domain, sizeof(domain), "u%u", uid);
-	if (inventory_tree_find(d->inv, domain, spec->name, LARDER_OWN_VERSION, "", &tree, &ignored))
+	if (inventory_tree_find(d->inv, domain, spec->name, LARDER_OWN_VERSION, "", &tree,
+				&ignored))
 		return -1;
 	tier = dataset_tier(d, tree.tier);
 	key = dataset_key(&tree);
@@ -285,7 +289,7 @@ void access_fini(struct larderd *d)
 	while (d->access->checks)
 		check_destroy(d->access->checks);
 	HASH_ITER(hh, d->access->memory, entry, tmp)
-		memory_forget(d->access, entry);
+	memory_forget(d->access, entry);
 	free(d->access);
 	d->access = NULL;
 }

@@ -27,7 +27,7 @@ struct access_question {
 	const struct larder_spec *spec; /* its subset does not matter */
 	uid_t uid;
 	gid_t gid;
-	bool fresh;         /* ask even if the answer is remembered: the manifest is wanted */
+	bool fresh;	    /* ask even if the answer is remembered: the manifest is wanted */
 	int64_t timeout_ms; /* of the check; joined ones keep theirs */
 };
 

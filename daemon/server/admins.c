@@ -23,7 +23,8 @@ void admins_look_up(const struct config *config, struct admins *admins)
 	for (unsigned int i = 0; i < config->admin_groups.count; i++) {
 		if (admins->n == sizeof(admins->gids) / sizeof(admins->gids[0]))
 			return;
-		if (!getgrnam_r(config->admin_groups.items[i], &group, buf, sizeof(buf), &found) && found)
+		if (!getgrnam_r(config->admin_groups.items[i], &group, buf, sizeof(buf), &found) &&
+		    found)
 			admins->gids[admins->n++] = group.gr_gid;
 	}
 }

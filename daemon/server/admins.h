@@ -7,7 +7,8 @@
 
 #include "server/config.h"
 
-/* The groups' numbers. NSS may block: at start, and in a worker when the configuration is read again. */
+/* The groups' numbers. NSS may block: at start, and in a worker when the configuration is read
+ * again. */
 struct admins {
 	gid_t gids[32];
 	unsigned int n;

@@ -21,7 +21,8 @@ static int tree_vanished(struct larderd *d, struct inv_tree *tree, struct larder
 	log_event(LOG_LEVEL_ERR, "tree.vanished", "dataset=%s:%s", tree->name, tree->version);
 	if (!none)
 		return larder_error_set(err, ENOMEM, "out of memory");
-	if ((tree->state == LARDER_TREE_READY && inventory_tree_state(d->inv, tree->id, LARDER_TREE_PARTIAL, NULL, err)) ||
+	if ((tree->state == LARDER_TREE_READY &&
+	     inventory_tree_state(d->inv, tree->id, LARDER_TREE_PARTIAL, NULL, err)) ||
 	    inventory_bitmap_store(d->inv, tree->id, none, tree->shards, err) ||
 	    inventory_tree_present(d->inv, tree->id, 0, 0, err))
 		return -err->code;
@@ -42,14 +43,14 @@ int admit_revive(struct larderd *d, struct inv_tree *tree, struct larder_error *
 }
 
 /*
- * A digest in a head is a claim. A row that was made from a head which lied about its body has got no
- * shard, for the body was looked at first: it makes place for what is described now. 1: it did.
+ * A digest in a head is a claim. A row that was made from a head which lied about its body has got
+ * no shard, for the body was looked at first: it makes place for what is described now. 1: it did.
  */
 static int replace_row(struct larderd *d, const struct inv_tree *found, const struct inv_tree *tree,
 		       struct larder_error *err)
 {
-	if ((found->shards == tree->shards && found->bytes == tree->bytes) || found->present_shards ||
-	    found->state == LARDER_TREE_READY || stage_of(d, found->id))
+	if ((found->shards == tree->shards && found->bytes == tree->bytes) ||
+	    found->present_shards || found->state == LARDER_TREE_READY || stage_of(d, found->id))
 		return 0;
 	return inventory_tree_delete(d->inv, found->id, err) ? -err->code : 1;
 }
@@ -58,7 +59,8 @@ int admit_tree(struct larderd *d, struct inv_tree *tree, struct larder_error *er
 {
 	struct inv_tree found;
 	struct node_tier *tier;
-	int rc = inventory_tree_find(d->inv, tree->domain, tree->name, tree->version, tree->digest, &found, err);
+	int rc = inventory_tree_find(d->inv, tree->domain, tree->name, tree->version, tree->digest,
+				     &found, err);
 
 	if (!rc)
 		rc = replace_row(d, &found, tree, err);
@@ -77,8 +79,9 @@ int admit_tree(struct larderd *d, struct inv_tree *tree, struct larder_error *er
 		return rc;
 	tier = dataset_tier(d, tree->tier);
 	if (!tier)
-		return larder_error_set(err, EIO, "tier %s, which holds %s:%s, cannot be used (larder df says why)",
-					tree->tier, tree->name, tree->version);
+		return larder_error_set(
+			err, EIO, "tier %s, which holds %s:%s, cannot be used (larder df says why)",
+			tree->tier, tree->name, tree->version);
 	if (tier_alive(tier->tier, err))
 		return -err->code;
 	struct tree_key key = dataset_key(tree);
@@ -93,7 +96,8 @@ static bool tree_known(struct larderd *d, const struct inv_tree *tree)
 	struct inv_tree found;
 	struct node_tier *tier;
 
-	if (inventory_tree_find(d->inv, tree->domain, tree->name, tree->version, tree->digest, &found, &ignored))
+	if (inventory_tree_find(d->inv, tree->domain, tree->name, tree->version, tree->digest,
+				&found, &ignored))
 		return false;
 	tier = dataset_tier(d, found.tier);
 	struct tree_key key = dataset_key(&found);
@@ -106,7 +110,8 @@ static bool manifest_missing(struct request *request)
 	for (unsigned int i = 0; i < request->n_wants; i++) {
 		struct want *want = &request->wants[i];
 
-		if (want->state == WANT_RESOLVED && want->manifest_fd < 0 && !tree_known(request->d, &want->tree))
+		if (want->state == WANT_RESOLVED && want->manifest_fd < 0 &&
+		    !tree_known(request->d, &want->tree))
 			return true;
 	}
 	return false;
@@ -124,11 +129,13 @@ static int take_lease(struct want *want, struct larder_error *err)
 		.since_s = request->since_s,
 	};
 
-	snprintf(lease.subset, sizeof(lease.subset), "%s", want->spec.subset ? want->spec.subset : "");
+	snprintf(lease.subset, sizeof(lease.subset), "%s",
+		 want->spec.subset ? want->spec.subset : "");
 	snprintf(lease.boot_id, sizeof(lease.boot_id), "%s", d->boot_id);
 	if (inventory_lease_put(d->inv, &lease, err))
 		return -err->code;
-	return inventory_tree_use(d->inv, want->tree.id, now_s(), d->config.use_half_life / 1000, d->inflation, err);
+	return inventory_tree_use(d->inv, want->tree.id, now_s(), d->config.use_half_life / 1000,
+				  d->inflation, err);
 }
 
 static int admit_want(struct want *want, struct larder_error *err)
@@ -142,22 +149,30 @@ static int admit_want(struct want *want, struct larder_error *err)
 		return -err->code;
 	want->hit_bytes = want->tree.present_bytes;
 	want->state = rc ? WANT_READY : WANT_STAGING;
-	inventory_count(d->inv, rc ? INV_COUNTER_hits : stage_of(d, want->tree.id) ? INV_COUNTER_joins : INV_COUNTER_misses, 1);
+	inventory_count(d->inv,
+			rc			     ? INV_COUNTER_hits
+			: stage_of(d, want->tree.id) ? INV_COUNTER_joins
+						     : INV_COUNTER_misses,
+			1);
 	return inventory_count(d->inv, INV_COUNTER_hit_bytes, want->hit_bytes);
 }
 
-/* The refusal is the same for all who wait; who holds the room is told to each as they may know it. */
+/* The refusal is the same for all who wait; who holds the room is told to each as they may know it.
+ */
 static void no_room(struct want *want, const struct larder_error *err)
 {
 	const struct request *request = want->request;
 	struct larder_error told = {.code = err->code};
 	char holders[512];
 
-	if (!holders_text(request->d, 0, request->key.job_id, request->uid, false, holders, sizeof(holders)))
+	if (!holders_text(request->d, 0, request->key.job_id, request->uid, false, holders,
+			  sizeof(holders)))
 		snprintf(told.text, sizeof(told.text), "%s", err->text);
 	else
-		snprintf(told.text, sizeof(told.text),
-			 "%.400s; data here is held by %.400s; wait for it, or use --dataset-on-fail=bypass", err->text, holders);
+		snprintf(
+			told.text, sizeof(told.text),
+			"%.400s; data here is held by %.400s; wait for it, or use --dataset-on-fail=bypass",
+			err->text, holders);
 	want_failed(want, -ENOSPC, &told);
 }
 
@@ -174,7 +189,8 @@ static void on_staged(struct interest *interest, int rc, const struct larder_err
 	if (want->request->outcome == LARDER_OUTCOME_PARTIAL) {
 		struct larder_error ignored = {0};
 
-		request_save(want->request, want->request->outcome, &ignored); /* its tasks see the new state */
+		request_save(want->request, want->request->outcome,
+			     &ignored); /* its tasks see the new state */
 	}
 	request_update(want->request);
 }
@@ -197,14 +213,16 @@ static int take_each(struct request *request, struct larder_error *err)
 		if (rc)
 			larder_error_prefix(err, "%s", want->spec.name);
 		else
-			rc = inventory_event_add(inv, now_s(), what, "job=%u run=%u uid=%u dataset=%s:%s state=%s",
-						 request->key.job_id, request->key.run, request->uid, want->tree.name,
-						 want->tree.version, want_word(want));
+			rc = inventory_event_add(
+				inv, now_s(), what, "job=%u run=%u uid=%u dataset=%s:%s state=%s",
+				request->key.job_id, request->key.run, request->uid,
+				want->tree.name, want->tree.version, want_word(want));
 	}
 	return rc;
 }
 
-/* One transaction for all: either the job holds everything it needs, or nothing. 1: a manifest must be had first. */
+/* One transaction for all: either the job holds everything it needs, or nothing. 1: a manifest must
+ * be had first. */
 static int take_all(struct request *request, struct larder_error *err)
 {
 	struct inventory *inv = request->d->inv;
@@ -236,7 +254,8 @@ void admit_join(struct want *want)
 
 	want->interest.done = on_staged;
 	want->interest.subset = want->spec.subset;
-	rc = stage_join(want->request->d, want->tree.id, take_fd(&want->manifest_fd), &want->interest, &err);
+	rc = stage_join(want->request->d, want->tree.id, take_fd(&want->manifest_fd),
+			&want->interest, &err);
 	if (rc < 0)
 		want_failed(want, rc, &err);
 }
@@ -261,7 +280,8 @@ static void bypass_all(struct request *request)
 			want->state = WANT_BYPASS;
 			continue;
 		}
-		larder_error_set(&err, EINVAL, "%s: its origin %s is no path, so there is nothing to bypass to",
+		larder_error_set(&err, EINVAL,
+				 "%s: its origin %s is no path, so there is nothing to bypass to",
 				 want->spec.name, want->tree.origin);
 		want_failed(want, -EINVAL, &err);
 	}

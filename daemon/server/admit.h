@@ -4,7 +4,8 @@
 
 #include "server/request.h"
 
-/* All checks of the request have answered. Leases of all its datasets are taken in one transaction. */
+/* All checks of the request have answered. Leases of all its datasets are taken in one transaction.
+ */
 void request_admit(struct request *request);
 
 /* request.c's */

@@ -13,10 +13,11 @@
 #include "larder/cleanup.h"
 #include "server/check_helper.h"
 
-#define MEMORY_BYTES	 (UINT64_C(2) << 30)
-#define OWN_MEMORY_BYTES (UINT64_C(16) << 30) /* address space; a million shards use some 300 MB   \
-					       */
-#define OWN_FILE_BYTES (UINT64_C(2) << 30)    /* a manifest of 10 million shards */
+#define MEMORY_BYTES (UINT64_C(2) << 30)
+#define OWN_MEMORY_BYTES                                                                           \
+	(UINT64_C(16) << 30)		   /* address space; a million shards use some 300 MB      \
+					    */
+#define OWN_FILE_BYTES (UINT64_C(2) << 30) /* a manifest of 10 million shards */
 #define FILES	       4096
 #define NSS_BUFFER_MAX (1u << 20)
 #define GROUPS_MAX     65536 /* NGROUPS_MAX of the kernel */

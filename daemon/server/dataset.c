@@ -111,7 +111,8 @@ int dataset_find_tree(struct larderd *d, const char *text, uid_t uid, bool admin
 	else
 		rc = inventory_tree_each(d->inv, spec.name, consider, &search, err);
 	if (!rc && !search.found)
-		rc = larder_error_set(err, ENOENT, "%s is not on this node (larder ls shows what is)", text);
+		rc = larder_error_set(err, ENOENT,
+				      "%s is not on this node (larder ls shows what is)", text);
 	larder_spec_fini(&spec);
 	return rc;
 }

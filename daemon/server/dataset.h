@@ -15,8 +15,8 @@
 const char *dataset_label(const struct inv_tree *tree, char *buf);
 /* Borrows from tree. */
 struct tree_key dataset_key(const struct inv_tree *tree);
-/* What of the tree is here takes on disk, tails and metadata counted: many small files take more than
- * the sum of their sizes. An upper bound; links to other versions count in each. */
+/* What of the tree is here takes on disk, tails and metadata counted: many small files take more
+ * than the sum of their sizes. An upper bound; links to other versions count in each. */
 uint64_t dataset_footprint(const struct inv_tree *tree);
 /* The tier by name; NULL when it is not configured any more or cannot be used. */
 struct node_tier *dataset_tier(struct larderd *d, const char *name);

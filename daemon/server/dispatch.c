@@ -1,6 +1,6 @@
 /*
- * Owns the way from a frame to its handler: decoding and the first check of rights, from message.def.
- * What a particular user may do with a particular dataset is the handler's to check.
+ * Owns the way from a frame to its handler: decoding and the first check of rights, from
+ * message.def. What a particular user may do with a particular dataset is the handler's to check.
  * Called by sessions, one request at a time each.
  */
 #include "server/dispatch.h"
@@ -16,9 +16,9 @@ static const struct dispatch_entry table[] = {
 #undef LARDER_X_ROOT
 #undef LARDER_X_ADMIN
 #undef LARDER_X_ANYONE
-#define LARDER_X_ROOT(name)   {LARDER_MSG_##name, handle_##name},
-#define LARDER_X_ADMIN(name)  {LARDER_MSG_##name, handle_##name},
-#define LARDER_X_ANYONE(name) {LARDER_MSG_##name, handle_##name},
+#define LARDER_X_ROOT(name)		  {LARDER_MSG_##name, handle_##name},
+#define LARDER_X_ADMIN(name)		  {LARDER_MSG_##name, handle_##name},
+#define LARDER_X_ANYONE(name)		  {LARDER_MSG_##name, handle_##name},
 #define LARDER_X(name, number, who, help) LARDER_X_##who(name)
 	LARDER_MESSAGES(LARDER_X)
 #undef LARDER_X
@@ -35,8 +35,7 @@ static handler_fn handler_of(unsigned int type)
 static int may_send(const struct session *session, unsigned int type, struct larder_error *err)
 {
 	switch (larder_msg_who(type)) {
-	case LARDER_WHO_ANYONE:
-		return 0;
+	case LARDER_WHO_ANYONE: return 0;
 	case LARDER_WHO_ADMIN:
 		if (session_admin(session))
 			return 0;
@@ -47,8 +46,7 @@ static int may_send(const struct session *session, unsigned int type, struct lar
 			return 0;
 		return larder_error_set(err, EPERM, "%s is for Slurm's plugin, which runs as root",
 					larder_msg_name(type));
-	default:
-		return larder_error_set(err, EBADMSG, "message %u is no request", type);
+	default: return larder_error_set(err, EBADMSG, "message %u is no request", type);
 	}
 }
 

@@ -14,10 +14,10 @@ typedef void (*handler_fn)(struct session *session, const void *msg);
 void dispatch(struct session *session, unsigned int type, uint8_t *body, size_t len);
 
 /* One handler a request of message.def; a missing one does not link. */
-#define LARDER_X(name, number, who, help) \
+#define LARDER_X(name, number, who, help)                                                          \
 	LARDER_X_##who(void handle_##name(struct session *session, const void *msg);)
-#define LARDER_X_ROOT(x) x
-#define LARDER_X_ADMIN(x) x
+#define LARDER_X_ROOT(x)   x
+#define LARDER_X_ADMIN(x)  x
 #define LARDER_X_ANYONE(x) x
 #define LARDER_X_ROW(x)
 LARDER_MESSAGES(LARDER_X)

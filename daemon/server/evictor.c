@@ -37,7 +37,8 @@ static enum evict_hold hold_of(struct larderd *d, const struct inv_tree *tree)
 		return EVICT_LEASED;
 	if (inventory_pin_count(d->inv, tree->id, &pins, &ignored) || pins)
 		return EVICT_PINNED;
-	if (stage_uses(d, tree->id) || tree->state == LARDER_TREE_STAGING || evictor_trimming(d, tree->id))
+	if (stage_uses(d, tree->id) || tree->state == LARDER_TREE_STAGING ||
+	    evictor_trimming(d, tree->id))
 		return EVICT_STAGING;
 	return tree->origin[0] ? EVICT_FREE : EVICT_ONLY_COPY;
 }
@@ -68,7 +69,8 @@ static int collect_one(const struct inv_tree *tree, void *arg)
 		.inodes = tree->present_shards,
 		.present_shards = tree->present_shards,
 		.stage_ms = tree->stage_ms,
-		.uses = evict_decay(tree->uses, now_s() - tree->last_use_s, c->d->config.use_half_life / 1000),
+		.uses = evict_decay(tree->uses, now_s() - tree->last_use_s,
+				    c->d->config.use_half_life / 1000),
 		.last_seq = tree->last_seq,
 		.admitted_seq = tree->admitted_seq,
 		.hits = tree->hits,
@@ -90,13 +92,15 @@ static int mark_superseded(const struct inv_tree *tree, void *arg)
 	if (c->at == c->n || c->items[c->at].id != tree->id)
 		return 0;
 	candidate = &c->items[c->at++];
-	if (!inventory_tree_base(c->d->inv, tree->tier, tree->domain, tree->name, tree->id, &newer, &ignored))
-		candidate->superseded = newer.admitted_seq > tree->admitted_seq && newer.last_seq > tree->last_seq;
+	if (!inventory_tree_base(c->d->inv, tree->tier, tree->domain, tree->name, tree->id, &newer,
+				 &ignored))
+		candidate->superseded =
+			newer.admitted_seq > tree->admitted_seq && newer.last_seq > tree->last_seq;
 	return 0;
 }
 
-int evictor_candidates(struct larderd *d, const struct node_tier *tier, struct evict_candidate **out,
-		       size_t *n, struct larder_error *err)
+int evictor_candidates(struct larderd *d, const struct node_tier *tier,
+		       struct evict_candidate **out, size_t *n, struct larder_error *err)
 {
 	struct collect c = {.d = d, .tier = tier};
 	int rc = inventory_tree_each(d->inv, NULL, collect_one, &c, err);
@@ -124,7 +128,8 @@ struct eviction {
 };
 
 /* rc 0: its name is gone, in_trash by us. Else it stays, and is what it was. */
-static void eviction_over(struct eviction *e, struct inv_tree *tree, bool in_trash, int rc, struct larder_error *err)
+static void eviction_over(struct eviction *e, struct inv_tree *tree, bool in_trash, int rc,
+			  struct larder_error *err)
 {
 	struct larderd *d = e->d;
 	struct node_tier *tier = e->tier;
@@ -148,10 +153,11 @@ static void eviction_over(struct eviction *e, struct inv_tree *tree, bool in_tra
 }
 
 /*
- * Reads leases again: one that came since the claim wins, and the tree stays. 0: it may go now; -ENOENT:
- * another eviction was faster; -EBUSY.
+ * Reads leases again: one that came since the claim wins, and the tree stays. 0: it may go now;
+ * -ENOENT: another eviction was faster; -EBUSY.
  */
-static int still_leaving(struct larderd *d, uint64_t tree_id, struct inv_tree *tree, struct larder_error *err)
+static int still_leaving(struct larderd *d, uint64_t tree_id, struct inv_tree *tree,
+			 struct larder_error *err)
 {
 	uint32_t leases = 1;
 	int rc = inventory_tree_get(d->inv, tree_id, tree, err);
@@ -182,29 +188,33 @@ static void on_claimed(int synced, void *arg)
 	if (rc == -ENOENT) /* gone before us */
 		rc = 0;
 	if (!rc && tree.id && inventory_tree_delete(d->inv, tree.id, &err))
-		log_event(LOG_LEVEL_ERR, "evict.row", "dataset=%s:%s error=\"%s\"", tree.name, tree.version, err.text);
+		log_event(LOG_LEVEL_ERR, "evict.row", "dataset=%s:%s error=\"%s\"", tree.name,
+			  tree.version, err.text);
 	if (rc && rc != -EBUSY)
-		log_event(LOG_LEVEL_ERR, "evict.failed", "dataset=%s:%s error=\"%s\"", tree.name, tree.version, err.text);
+		log_event(LOG_LEVEL_ERR, "evict.failed", "dataset=%s:%s error=\"%s\"", tree.name,
+			  tree.version, err.text);
 	eviction_over(e, &tree, in_trash, rc, &err);
 }
 
-static int claim(struct larderd *d, const struct inv_tree *tree, const char *why, bool force, struct larder_error *err)
+static int claim(struct larderd *d, const struct inv_tree *tree, const char *why, bool force,
+		 struct larder_error *err)
 {
 	if (inventory_begin(d->inv, err))
 		return -err->code;
 	inventory_count(d->inv, INV_COUNTER_evicted_trees, 1);
-	inventory_event_add(d->inv, now_s(), "evict", "dataset=%s:%s bytes=%llu why=%s", tree->name, tree->version,
-			    (unsigned long long)tree->present_bytes, why);
+	inventory_event_add(d->inv, now_s(), "evict", "dataset=%s:%s bytes=%llu why=%s", tree->name,
+			    tree->version, (unsigned long long)tree->present_bytes, why);
 	if ((force && inventory_lease_drop(d->inv, tree->id, err)) ||
-	    inventory_tree_state(d->inv, tree->id, LARDER_TREE_EVICTING, why, err) || inventory_commit(d->inv, err)) {
+	    inventory_tree_state(d->inv, tree->id, LARDER_TREE_EVICTING, why, err) ||
+	    inventory_commit(d->inv, err)) {
 		inventory_rollback(d->inv);
 		return -err->code;
 	}
 	return 0;
 }
 
-static int evict_begin(struct larderd *d, const struct inv_tree *tree, const char *why, bool force, evictor_fn done,
-		       void *arg, struct larder_error *err)
+static int evict_begin(struct larderd *d, const struct inv_tree *tree, const char *why, bool force,
+		       evictor_fn done, void *arg, struct larder_error *err)
 {
 	struct node_tier *tier = dataset_tier(d, tree->tier);
 	struct eviction *e = calloc(1, sizeof(*e));
@@ -223,8 +233,8 @@ static int evict_begin(struct larderd *d, const struct inv_tree *tree, const cha
 		free(e);
 		return rc;
 	}
-	log_event(LOG_LEVEL_INFO, "evict", "dataset=%s:%s bytes=%llu why=%s", tree->name, tree->version,
-		  (unsigned long long)tree->present_bytes, why);
+	log_event(LOG_LEVEL_INFO, "evict", "dataset=%s:%s bytes=%llu why=%s", tree->name,
+		  tree->version, (unsigned long long)tree->present_bytes, why);
 	rc = inventory_barrier(d->inv, on_claimed, e);
 	if (rc) {
 		free(e);
@@ -237,7 +247,8 @@ static int evict_begin(struct larderd *d, const struct inv_tree *tree, const cha
 	return 0;
 }
 
-int evictor_may(struct larderd *d, const struct inv_tree *tree, bool force, struct larder_error *err)
+int evictor_may(struct larderd *d, const struct inv_tree *tree, bool force,
+		struct larder_error *err)
 {
 	uint32_t expired;
 
@@ -246,29 +257,32 @@ int evictor_may(struct larderd *d, const struct inv_tree *tree, bool force, stru
 	switch (hold_of(d, tree)) {
 	case EVICT_LEASED:
 		if (!force)
-			return larder_error_set(err, EBUSY, "%s:%s is leased by running jobs", tree->name, tree->version);
+			return larder_error_set(err, EBUSY, "%s:%s is leased by running jobs",
+						tree->name, tree->version);
 		break;
 	case EVICT_STAGING:
-		return larder_error_set(err, EBUSY, "%s:%s is being staged or linked from", tree->name, tree->version);
+		return larder_error_set(err, EBUSY, "%s:%s is being staged or linked from",
+					tree->name, tree->version);
 	case EVICT_PINNED:
 		if (!force)
-			return larder_error_set(err, EBUSY, "%s:%s is pinned; --force evicts it all the same", tree->name,
-						tree->version);
+			return larder_error_set(err, EBUSY,
+						"%s:%s is pinned; --force evicts it all the same",
+						tree->name, tree->version);
 		break;
 	case EVICT_ONLY_COPY:
 		if (!force)
-			return larder_error_set(err, EBUSY,
-						"the origin of %s:%s is not known: this may be the only copy; --force evicts it all the same",
-						tree->name, tree->version);
+			return larder_error_set(
+				err, EBUSY,
+				"the origin of %s:%s is not known: this may be the only copy; --force evicts it all the same",
+				tree->name, tree->version);
 		break;
-	case EVICT_FREE:
-		break;
+	case EVICT_FREE: break;
 	}
 	return 0;
 }
 
-int evictor_evict(struct larderd *d, uint64_t tree_id, const char *why, bool force, evictor_fn done, void *arg,
-		  struct larder_error *err)
+int evictor_evict(struct larderd *d, uint64_t tree_id, const char *why, bool force, evictor_fn done,
+		  void *arg, struct larder_error *err)
 {
 	struct inv_tree tree;
 
@@ -291,8 +305,9 @@ static int act(struct larderd *d, struct node_tier *tier, const struct evict_vic
 
 		rc = inventory_tree_get(d->inv, victim->id, &tree, err);
 		if (!rc)
-			rc = victim->whole ? evict_begin(d, &tree, victim->why, false, NULL, NULL, err)
-					   : trimmer_begin(d, tier, &tree, victim->bytes, err);
+			rc = victim->whole
+				     ? evict_begin(d, &tree, victim->why, false, NULL, NULL, err)
+				     : trimmer_begin(d, tier, &tree, victim->bytes, err);
 	}
 	d->inflation = plan->inflation;
 	snprintf(value, sizeof(value), "%.17g", d->inflation);
@@ -317,7 +332,8 @@ int evictor_choose(struct larderd *d, struct node_tier *tier, uint64_t bytes, ui
 	size_t n = 0;
 
 	*plan = (struct evict_plan){0};
-	if (inventory_pin_expire(d->inv, now_s(), &expired, err) || evictor_candidates(d, tier, &candidates, &n, err))
+	if (inventory_pin_expire(d->inv, now_s(), &expired, err) ||
+	    evictor_candidates(d, tier, &candidates, &n, err))
 		return -err->code;
 	*victims = calloc(n + 1, sizeof(**victims));
 	if (!*victims)
@@ -326,8 +342,8 @@ int evictor_choose(struct larderd *d, struct node_tier *tier, uint64_t bytes, ui
 	return 0;
 }
 
-int evictor_make_room(struct larderd *d, struct node_tier *tier, uint64_t bytes, uint64_t inodes, bool all,
-		      struct evict_plan *plan, struct larder_error *err)
+int evictor_make_room(struct larderd *d, struct node_tier *tier, uint64_t bytes, uint64_t inodes,
+		      bool all, struct evict_plan *plan, struct larder_error *err)
 {
 	auto_free struct evict_victim *victims = NULL;
 
@@ -341,29 +357,6 @@ bool evictor_trimming(struct larderd *d, uint64_t tree_id)
 	return trimmer_has(d, tree_id) || verify_claims(d, tree_id);
 }
 
-struct claimed {
-	const struct node_tier *tier;
-	uint64_t bytes;
-};
-
-static int add_claimed(const struct inv_tree *tree, void *arg)
-{
-	struct claimed *claimed = arg;
-
-	if (tree->state == LARDER_TREE_EVICTING && !strcmp(tree->tier, claimed->tier->config->name))
-		claimed->bytes += dataset_footprint(tree);
-	return 0;
-}
-
-uint64_t evictor_claimed_bytes(struct larderd *d, const struct node_tier *tier)
-{
-	struct claimed claimed = {.tier = tier, .bytes = trimmer_bytes(d, tier)};
-	struct larder_error ignored;
-
-	inventory_tree_each(d->inv, NULL, add_claimed, &claimed, &ignored);
-	return claimed.bytes;
-}
-
 struct leaving_list {
 	uint64_t ids[256]; /* more wait for the next start */
 	size_t n;
@@ -373,7 +366,8 @@ static int note_leaving(const struct inv_tree *tree, void *arg)
 {
 	struct leaving_list *list = arg;
 
-	if (tree->state == LARDER_TREE_EVICTING && list->n < sizeof(list->ids) / sizeof(list->ids[0]))
+	if (tree->state == LARDER_TREE_EVICTING &&
+	    list->n < sizeof(list->ids) / sizeof(list->ids[0]))
 		list->ids[list->n++] = tree->id;
 	return 0;
 }

@@ -11,23 +11,27 @@
 #include "core/evict.h"
 #include "server/larderd.h"
 
-/* Candidates of one tier with their holds; *out to free(). Evicted ones on their way are left out. */
-int evictor_candidates(struct larderd *d, const struct node_tier *tier, struct evict_candidate **out,
-		       size_t *n, struct larder_error *err);
+/* Candidates of one tier with their holds; *out to free(). Evicted ones on their way are left out.
+ */
+int evictor_candidates(struct larderd *d, const struct node_tier *tier,
+		       struct evict_candidate **out, size_t *n, struct larder_error *err);
 /* Chooses and begins. plan says what it will give; *plan.enough false: everything that may go goes
  * only when `all` is set, else nothing is touched. */
-int evictor_make_room(struct larderd *d, struct node_tier *tier, uint64_t bytes, uint64_t inodes, bool all,
-		      struct evict_plan *plan, struct larder_error *err);
+int evictor_make_room(struct larderd *d, struct node_tier *tier, uint64_t bytes, uint64_t inodes,
+		      bool all, struct evict_plan *plan, struct larder_error *err);
 /* Only chooses; *victims to free(). */
 int evictor_choose(struct larderd *d, struct node_tier *tier, uint64_t bytes, uint64_t inodes,
-		   struct evict_victim **victims, struct evict_plan *plan, struct larder_error *err);
-/* Could it go? 0, or -EBUSY with who holds it. force overrules leases, pins and only copies; never staging. */
-int evictor_may(struct larderd *d, const struct inv_tree *tree, bool force, struct larder_error *err);
+		   struct evict_victim **victims, struct evict_plan *plan,
+		   struct larder_error *err);
+/* Could it go? 0, or -EBUSY with who holds it. force overrules leases, pins and only copies; never
+ * staging. */
+int evictor_may(struct larderd *d, const struct inv_tree *tree, bool force,
+		struct larder_error *err);
 /* One tree, whole, if it may go. */
 typedef void (*evictor_fn)(int rc, const struct larder_error *err, void *arg);
 /* done: when its name is gone, or -EBUSY because somebody wants it again. */
-int evictor_evict(struct larderd *d, uint64_t tree_id, const char *why, bool force, evictor_fn done, void *arg,
-		  struct larder_error *err);
+int evictor_evict(struct larderd *d, uint64_t tree_id, const char *why, bool force, evictor_fn done,
+		  void *arg, struct larder_error *err);
 /* Is a part of the tree being dropped just now? Then nothing may be staged into it. */
 bool evictor_trimming(struct larderd *d, uint64_t tree_id);
 /* Empties the trash (if there is any) in the background, or at full speed when somebody waits. */

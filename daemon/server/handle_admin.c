@@ -36,8 +36,10 @@ static void set_drained(struct session *session, const char *why)
 
 	if (!rc) {
 		snprintf(d->drained, sizeof(d->drained), "%s", why);
-		inventory_event_add(d->inv, now_s(), why[0] ? "drain" : "resume", "uid=%u reason=%s", session_uid(session), why);
-		log_event(LOG_LEVEL_INFO, why[0] ? "drain" : "resume", "uid=%u reason=\"%s\"", session_uid(session), why);
+		inventory_event_add(d->inv, now_s(), why[0] ? "drain" : "resume",
+				    "uid=%u reason=%s", session_uid(session), why);
+		log_event(LOG_LEVEL_INFO, why[0] ? "drain" : "resume", "uid=%u reason=\"%s\"",
+			  session_uid(session), why);
 	}
 	session_end(session, rc, &err);
 }

@@ -17,10 +17,12 @@
 #include "server/log.h"
 #include "server/request.h"
 
-/* A detached mount of the tree's data/, read-only, nosuid, nodev. -ENOSYS on kernels before 5.12. */
+/* A detached mount of the tree's data/, read-only, nosuid, nodev. -ENOSYS on kernels before 5.12.
+ */
 static int clone_tree(int data_fd, struct larder_error *err)
 {
-	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV};
+	struct mount_attr attr = {.attr_set =
+					  MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV};
 	auto_fd int fd = (int)syscall(SYS_open_tree, data_fd, "",
 				      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 
@@ -46,7 +48,8 @@ static int send_view(struct session *session, const struct want *want, struct la
 	tier = dataset_tier(d, tree.tier);
 	key = dataset_key(&tree);
 	if (!tier)
-		return larder_error_set(err, EIO, "%s: tier %s cannot be used", tree.name, tree.tier);
+		return larder_error_set(err, EIO, "%s: tier %s cannot be used", tree.name,
+					tree.tier);
 	if (tree_open_data(tier->tier, &key, &data, err))
 		return -err->code;
 	fd = clone_tree(data, err);
@@ -68,7 +71,8 @@ static void send_env(struct session *session, const char *key, const char *value
 }
 
 /* DATASET_<NAME>_<what>=value */
-static void send_dataset_env(struct session *session, const struct want *want, const char *what, const char *value)
+static void send_dataset_env(struct session *session, const struct want *want, const char *what,
+			     const char *value)
 {
 	char name[LARDER_NAME_MAX + 1], key[LARDER_NAME_MAX + 32];
 
@@ -83,7 +87,8 @@ static int manifest_path(const struct want *want, char *buf, size_t len)
 	struct larderd *d = want->request->d;
 	struct inv_tree tree;
 
-	if (want->state == WANT_BYPASS || inventory_tree_get(d->inv, want->tree.id, &tree, &ignored) ||
+	if (want->state == WANT_BYPASS ||
+	    inventory_tree_get(d->inv, want->tree.id, &tree, &ignored) ||
 	    tree.owner != INV_OWNER_SITE)
 		return -ENOENT;
 	snprintf(buf, len, "%s/%s/%s.manifest", d->config.catalog, tree.name, tree.version);
@@ -99,50 +104,61 @@ static void send_dataset(struct session *session, const struct want *want)
 
 	inventory_tree_get(d->inv, want->tree.id, &tree, &ignored);
 	if (want->state == WANT_BYPASS)
-		snprintf(text, sizeof(text), "%s", want->described ? want->tree.origin : want->spec.origin);
+		snprintf(text, sizeof(text), "%s",
+			 want->described ? want->tree.origin : want->spec.origin);
 	else
-		snprintf(text, sizeof(text), "%s/%s/%s", d->config.view_root, tree.name, tree.version);
+		snprintf(text, sizeof(text), "%s/%s/%s", d->config.view_root, tree.name,
+			 tree.version);
 	send_dataset_env(session, want, "DIR", text);
 	send_dataset_env(session, want, "VERSION", tree.version);
 	send_dataset_env(session, want, "DIGEST", tree.digest);
 	send_dataset_env(session, want, "STATE", want_word(want));
-	snprintf(text, sizeof(text), "%.1f", want->state == WANT_BYPASS || !tree.bytes ? (want->state == WANT_READY ? 100.0 : 0.0)
-					       : 100.0 * (double)tree.present_bytes / (double)tree.bytes);
+	snprintf(text, sizeof(text), "%.1f",
+		 want->state == WANT_BYPASS || !tree.bytes
+			 ? (want->state == WANT_READY ? 100.0 : 0.0)
+			 : 100.0 * (double)tree.present_bytes / (double)tree.bytes);
 	send_dataset_env(session, want, "COVERAGE", text);
 	if (!manifest_path(want, text, sizeof(text)))
 		send_dataset_env(session, want, "MANIFEST", text);
 }
 
 /* A step may name what its job holds, or less of it; anything else is refused. */
-static int step_allows(const struct request *request, const struct larder_spec *step, const struct want **found,
-		       struct larder_error *err)
+static int step_allows(const struct request *request, const struct larder_spec *step,
+		       const struct want **found, struct larder_error *err)
 {
 	for (unsigned int i = 0; i < request->n_wants; i++) {
 		const struct want *want = &request->wants[i];
 		const char *origin = want->described ? want->tree.origin : want->spec.origin;
-		bool own_differs = step->kind == LARDER_SPEC_OWN && (!origin || strcmp(step->origin, origin) != 0);
+		bool own_differs = step->kind == LARDER_SPEC_OWN &&
+				   (!origin || strcmp(step->origin, origin) != 0);
 
 		if (strcmp(want->spec.name, step->name) != 0)
 			continue;
-		if (own_differs || strncmp(want->tree.digest, step->digest, strlen(step->digest)) != 0 ||
-		    (step->kind == LARDER_SPEC_CATALOG && step->version[0] && strcmp(step->version, want->tree.version) != 0 &&
+		if (own_differs ||
+		    strncmp(want->tree.digest, step->digest, strlen(step->digest)) != 0 ||
+		    (step->kind == LARDER_SPEC_CATALOG && step->version[0] &&
+		     strcmp(step->version, want->tree.version) != 0 &&
 		     strcmp(step->version, want->spec.version) != 0))
-			return larder_error_set(err, EINVAL,
-						"this job holds %s:%s, and the step names another %s; name it when the job is submitted",
-						want->spec.name, want->tree.version, step->name);
+			return larder_error_set(
+				err, EINVAL,
+				"this job holds %s:%s, and the step names another %s; name it when the job is submitted",
+				want->spec.name, want->tree.version, step->name);
 		if (!larder_subset_covers(want->spec.subset, step->subset))
-			return larder_error_set(err, EINVAL, "this job holds only %s of %s; the step asks for more",
-						want->spec.subset ? want->spec.subset : "all", want->spec.name);
+			return larder_error_set(
+				err, EINVAL, "this job holds only %s of %s; the step asks for more",
+				want->spec.subset ? want->spec.subset : "all", want->spec.name);
 		*found = want;
 		return 0;
 	}
-	return larder_error_set(err, EINVAL,
-				"this job does not hold %s: a step can use what its job named, so name it at sbatch, salloc or the job's srun",
-				step->name);
+	return larder_error_set(
+		err, EINVAL,
+		"this job does not hold %s: a step can use what its job named, so name it at sbatch, salloc or the job's srun",
+		step->name);
 }
 
 /* Which wants this step gets: all, or those that it names. */
-static int step_choose(const struct request *request, const char *text, bool *chosen, struct larder_error *err)
+static int step_choose(const struct request *request, const char *text, bool *chosen,
+		       struct larder_error *err)
 {
 	struct larder_spec_list list = {0};
 	int rc = 0;
@@ -163,7 +179,8 @@ static int step_choose(const struct request *request, const char *text, bool *ch
 	return rc;
 }
 
-static int attach_all(struct session *session, struct request *request, const bool *chosen, struct larder_error *err)
+static int attach_all(struct session *session, struct request *request, const bool *chosen,
+		      struct larder_error *err)
 {
 	char line[LARDER_ERROR_MAX + 8192];
 
@@ -183,15 +200,19 @@ static int attach_all(struct session *session, struct request *request, const bo
 	return 0;
 }
 
-static int attach_check(const struct request *request, const struct larder_msg_ATTACH *m, struct larder_error *err)
+static int attach_check(const struct request *request, const struct larder_msg_ATTACH *m,
+			struct larder_error *err)
 {
 	if (request->uid != m->uid)
 		return larder_error_set(err, EPERM, "job %u is another user's", m->job_id);
-	if (request->outcome == LARDER_OUTCOME_FAILED || request->outcome == LARDER_OUTCOME_CANCELLED)
+	if (request->outcome == LARDER_OUTCOME_FAILED ||
+	    request->outcome == LARDER_OUTCOME_CANCELLED)
 		return larder_error_set(err, EIO, "%s", request->text);
 	if (request->outcome == LARDER_OUTCOME_PENDING)
-		return larder_error_set(err, ETIMEDOUT, "the datasets of this job are still being staged (larder explain %u)",
-					m->job_id);
+		return larder_error_set(
+			err, ETIMEDOUT,
+			"the datasets of this job are still being staged (larder explain %u)",
+			m->job_id);
 	return 0;
 }
 
@@ -204,10 +225,12 @@ void handle_ATTACH(struct session *session, const void *msg)
 	int rc;
 
 	if (!request) {
-		session_refuse(session, ENOENT,
-			       m->step_specs[0] ? "this job asked for no dataset when it was submitted: a step cannot bring one of its own; name it at sbatch, salloc or the job's srun"
-						: "job %u has no lease on this node: its prolog did not ask (PrologFlags=Contain or Alloc is needed)",
-			       m->job_id);
+		session_refuse(
+			session, ENOENT,
+			m->step_specs[0]
+				? "this job asked for no dataset when it was submitted: a step cannot bring one of its own; name it at sbatch, salloc or the job's srun"
+				: "job %u has no lease on this node: its prolog did not ask (PrologFlags=Contain or Alloc is needed)",
+			m->job_id);
 		return;
 	}
 	rc = attach_check(request, m, &err);

@@ -54,7 +54,8 @@ static void on_gone(int rc, const struct larder_error *err, void *arg)
 }
 
 /* Who holds it, for the admin who asked. */
-static void refuse_held(struct session *session, const struct inv_tree *tree, const struct larder_error *err)
+static void refuse_held(struct session *session, const struct inv_tree *tree,
+			const struct larder_error *err)
 {
 	struct larderd *d = session_daemon(session);
 	char holders[512];
@@ -62,7 +63,9 @@ static void refuse_held(struct session *session, const struct inv_tree *tree, co
 	if (!holders_text(d, tree->id, 0, 0, true, holders, sizeof(holders)))
 		session_fail(session, err);
 	else
-		session_refuse(session, err->code, "%s: %s; wait for it, or take it away with --force", err->text, holders);
+		session_refuse(session, err->code,
+			       "%s: %s; wait for it, or take it away with --force", err->text,
+			       holders);
 }
 
 static void evict_one(struct session *session, const struct inv_tree *tree, void *arg)
@@ -71,7 +74,8 @@ static void evict_one(struct session *session, const struct inv_tree *tree, void
 	struct larderd *d = session_daemon(session);
 	struct leaving *leaving = calloc(1, sizeof(*leaving));
 	struct larder_error err = {0};
-	int rc = leaving ? evictor_may(d, tree, order->force, &err) : larder_error_set(&err, ENOMEM, "out of memory");
+	int rc = leaving ? evictor_may(d, tree, order->force, &err)
+			 : larder_error_set(&err, ENOMEM, "out of memory");
 
 	if (!rc)
 		send_freed(session, tree->id, tree->present_bytes, "asked for");
@@ -91,8 +95,8 @@ static void evict_one(struct session *session, const struct inv_tree *tree, void
 }
 
 /* All that would go, in order; acts unless it is a rehearsal. */
-static int evict_bytes_in(struct session *session, struct node_tier *tier, uint64_t bytes, bool dry_run,
-			  uint64_t *got, struct larder_error *err)
+static int evict_bytes_in(struct session *session, struct node_tier *tier, uint64_t bytes,
+			  bool dry_run, uint64_t *got, struct larder_error *err)
 {
 	struct larderd *d = session_daemon(session);
 	auto_free struct evict_victim *victims = NULL;
@@ -115,10 +119,13 @@ static void evict_bytes(struct session *session, uint64_t bytes, bool dry_run)
 
 	for (unsigned int i = 0; i < d->config.n_tiers && got < bytes && !rc; i++)
 		if (d->tiers[i].tier)
-			rc = evict_bytes_in(session, &d->tiers[i], bytes - got, dry_run, &got, &err);
+			rc = evict_bytes_in(session, &d->tiers[i], bytes - got, dry_run, &got,
+					    &err);
 	if (!rc && got < bytes)
-		rc = larder_error_set(&err, ENOSPC, "only %llu of %llu bytes can go: the rest is leased, pinned or being staged",
-				      (unsigned long long)got, (unsigned long long)bytes);
+		rc = larder_error_set(
+			&err, ENOSPC,
+			"only %llu of %llu bytes can go: the rest is leased, pinned or being staged",
+			(unsigned long long)got, (unsigned long long)bytes);
 	session_end(session, rc, &err);
 }
 

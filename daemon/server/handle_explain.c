@@ -18,7 +18,8 @@
 #include "server/request.h"
 #include "server/visible.h"
 
-static void say(struct session *session, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void say(struct session *session, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 
 static void say(struct session *session, const char *fmt, ...)
 {
@@ -34,13 +35,15 @@ static void say(struct session *session, const char *fmt, ...)
 static void say_progress(struct session *session, struct stage *stage)
 {
 	struct larder_msg_TRANSFER t;
-	char label[DATASET_LABEL_MAX], engine[64], done[32], need[32], rate[32], eta[48] = "not known yet";
+	char label[DATASET_LABEL_MAX], engine[64], done[32], need[32], rate[32],
+		eta[48] = "not known yet";
 
 	stage_describe(stage, &t, label, engine);
 	if (t.eta_ms >= 0)
 		larder_duration_format(t.eta_ms, eta, sizeof(eta));
 	say(session, "  %s is %s: %s of %s, %s/s, time left %s, %u waiting for it", label, t.phase,
-	    larder_size_format(t.done_bytes, done, sizeof(done)), larder_size_format(t.need_bytes, need, sizeof(need)),
+	    larder_size_format(t.done_bytes, done, sizeof(done)),
+	    larder_size_format(t.need_bytes, need, sizeof(need)),
 	    larder_size_format(t.bytes_per_s, rate, sizeof(rate)), eta, t.waiters);
 }
 
@@ -53,18 +56,18 @@ static void explain_want(struct session *session, const struct want *want)
 	switch (want->state) {
 	case WANT_CHECKING:
 		say(session, "  %s: %s", want->spec.name,
-		    want->spec.kind == LARDER_SPEC_OWN ? "its origin is being scanned" : "catalog and rights are being checked");
+		    want->spec.kind == LARDER_SPEC_OWN ? "its origin is being scanned"
+						       : "catalog and rights are being checked");
 		break;
 	case WANT_RESOLVED:
-		say(session, "  %s: waits for the job's other datasets to be checked", want->spec.name);
+		say(session, "  %s: waits for the job's other datasets to be checked",
+		    want->spec.name);
 		break;
 	case WANT_STAGING:
 		if (want->interest.stage)
 			say_progress(session, want->interest.stage);
 		break;
-	case WANT_FAILED:
-		say(session, "  %s: failed: %s", want->spec.name, want->err.text);
-		break;
+	case WANT_FAILED: say(session, "  %s: failed: %s", want->spec.name, want->err.text); break;
 	case WANT_READY:
 	case WANT_BYPASS:
 		want_line(want, line, sizeof(line));
@@ -79,19 +82,20 @@ static void explain_job(struct session *session, struct request *request)
 	char since[48], left[48], holders[512];
 
 	larder_duration_format((now_s() - request->since_s) * 1000, since, sizeof(since));
-	say(session, "job %u (run %u) asked for %s %s ago: %s", request->key.job_id, request->key.run, request->specs,
-	    since, larder_outcome_word(request->outcome));
+	say(session, "job %u (run %u) asked for %s %s ago: %s", request->key.job_id,
+	    request->key.run, request->specs, since, larder_outcome_word(request->outcome));
 	if (request->text[0])
 		say(session, "  %s", request->text);
 	for (unsigned int i = 0; i < request->n_wants; i++)
 		explain_want(session, &request->wants[i]);
 	if (request->outcome != LARDER_OUTCOME_READY &&
-	    holders_text(request->d, 0, request->key.job_id, session_uid(session), session_admin(session), holders,
-			 sizeof(holders)))
+	    holders_text(request->d, 0, request->key.job_id, session_uid(session),
+			 session_admin(session), holders, sizeof(holders)))
 		say(session, "  data on this node is held by %s", holders);
 	if (request->outcome == LARDER_OUTCOME_PENDING)
 		say(session, "  it is held back for %s more at most (%s)",
-		    larder_duration_format(request->deadline_ms - now, left, sizeof(left)), request->deadline_why);
+		    larder_duration_format(request->deadline_ms - now, left, sizeof(left)),
+		    request->deadline_why);
 	session_done(session, "");
 }
 
@@ -107,8 +111,9 @@ static void explain_tree(struct session *session, const struct inv_tree *tree)
 
 	inventory_lease_count(d->inv, tree->id, &leases, &ignored);
 	inventory_pin_count(d->inv, tree->id, &pins, &ignored);
-	say(session, "%s:%s@%.8s is %s in tier %s: %s of %s", tree->name, tree->version, tree->digest,
-	    larder_tree_state_word(tree->state), tree->tier, larder_size_format(tree->present_bytes, have, sizeof(have)),
+	say(session, "%s:%s@%.8s is %s in tier %s: %s of %s", tree->name, tree->version,
+	    tree->digest, larder_tree_state_word(tree->state), tree->tier,
+	    larder_size_format(tree->present_bytes, have, sizeof(have)),
 	    larder_size_format(tree->bytes, size, sizeof(size)));
 	if (stage)
 		say_progress(session, stage);
@@ -116,18 +121,20 @@ static void explain_tree(struct session *session, const struct inv_tree *tree)
 		say(session, "  its last transfer failed: %s", tree->error);
 	if (tree->last_use_s)
 		say(session, "  last used %s ago, %.1f uses (decayed), brought here in %lld ms",
-		    larder_duration_format((now_s() - tree->last_use_s) * 1000, ago, sizeof(ago)), tree->uses,
-		    (long long)tree->stage_ms);
+		    larder_duration_format((now_s() - tree->last_use_s) * 1000, ago, sizeof(ago)),
+		    tree->uses, (long long)tree->stage_ms);
 	if (evictor_may(d, tree, false, &held))
 		say(session, "  it will not be evicted: %s", held.text);
 	else
-		say(session, "  it may be evicted when room is needed (%u leases, %u pins)", leases, pins);
+		say(session, "  it may be evicted when room is needed (%u leases, %u pins)", leases,
+		    pins);
 }
 
 struct explain {
 	struct larder_spec spec;
 	char text[512];
-	uint64_t *trees; /* ids: what is told of one may write (pins expire), which a walk may not */
+	uint64_t
+		*trees; /* ids: what is told of one may write (pins expire), which a walk may not */
 	size_t n, room;
 };
 
@@ -167,14 +174,16 @@ static void explain_trees(struct session *session, const struct visible *visible
 
 	visible_each(visible, note_fitting, explain);
 	for (size_t i = 0; i < explain->n; i++)
-		if (!inventory_tree_get(session_daemon(session)->inv, explain->trees[i], &tree, &ignored))
+		if (!inventory_tree_get(session_daemon(session)->inv, explain->trees[i], &tree,
+					&ignored))
 			explain_tree(session, &tree);
 	if (explain->n)
 		session_done(session, "");
 	else
-		session_refuse(session, ENOENT,
-			       "%s is not on this node, so a job that names it has it staged first (larder stage %s does so ahead)",
-			       explain->text, explain->text);
+		session_refuse(
+			session, ENOENT,
+			"%s is not on this node, so a job that names it has it staged first (larder stage %s does so ahead)",
+			explain->text, explain->text);
 }
 
 static void explain_dataset(struct session *session, const char *what)
@@ -184,7 +193,8 @@ static void explain_dataset(struct session *session, const char *what)
 
 	if (!explain || larder_spec_parse(what, &explain->spec, &err)) {
 		free(explain);
-		session_refuse(session, err.code ? err.code : ENOMEM, "%s", err.text[0] ? err.text : "out of memory");
+		session_refuse(session, err.code ? err.code : ENOMEM, "%s",
+			       err.text[0] ? err.text : "out of memory");
 		return;
 	}
 	snprintf(explain->text, sizeof(explain->text), "%s", what);
@@ -202,9 +212,11 @@ void handle_EXPLAIN(struct session *session, const void *msg)
 		explain_dataset(session, m->what);
 		return;
 	}
-	request = job_id <= UINT32_MAX ? request_latest(session_daemon(session), (uint32_t)job_id) : NULL;
+	request = job_id <= UINT32_MAX ? request_latest(session_daemon(session), (uint32_t)job_id)
+				       : NULL;
 	if (!request || (!session_admin(session) && request->uid != session_uid(session)))
-		session_refuse(session, ENOENT, "job %s holds and waits for nothing on this node", m->what);
+		session_refuse(session, ENOENT, "job %s holds and waits for nothing on this node",
+			       m->what);
 	else
 		explain_job(session, request);
 }

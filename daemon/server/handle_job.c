@@ -13,11 +13,15 @@ static int acquire_check(const struct larder_msg_ACQUIRE *m, struct larder_error
 	if (m->job_id == 0)
 		return larder_error_set(err, EINVAL, "ACQUIRE: job id 0");
 	if (m->mode > LARDER_MODE_BYPASS || m->mode == LARDER_MODE_LAZY)
-		return larder_error_set(err, EINVAL, "ACQUIRE: mode %u is none that this larderd knows", m->mode);
+		return larder_error_set(
+			err, EINVAL, "ACQUIRE: mode %u is none that this larderd knows", m->mode);
 	if (m->on_fail > LARDER_ON_FAIL_BYPASS)
-		return larder_error_set(err, EINVAL, "ACQUIRE: on-fail %u is none that this larderd knows", m->on_fail);
+		return larder_error_set(err, EINVAL,
+					"ACQUIRE: on-fail %u is none that this larderd knows",
+					m->on_fail);
 	if (m->wait_ms < LARDER_WAIT_ALL)
-		return larder_error_set(err, EINVAL, "ACQUIRE: a wait of %lld ms", (long long)m->wait_ms);
+		return larder_error_set(err, EINVAL, "ACQUIRE: a wait of %lld ms",
+					(long long)m->wait_ms);
 	return 0;
 }
 
@@ -38,7 +42,8 @@ void handle_ACQUIRE(struct session *session, const void *msg)
 		.on_fail = (enum larder_on_fail)m->on_fail,
 	};
 
-	if (acquire_check(m, &err) || request_start(session_daemon(session), &params, &request, &err))
+	if (acquire_check(m, &err) ||
+	    request_start(session_daemon(session), &params, &request, &err))
 		session_fail(session, &err);
 	else
 		request_await(request, session, 0);
@@ -50,7 +55,8 @@ void handle_AWAIT(struct session *session, const void *msg)
 	struct request *request = request_get(session_daemon(session), m->job_id, m->run);
 
 	if (!request)
-		session_refuse(session, ENOENT, "job %u has asked this node for nothing", m->job_id);
+		session_refuse(session, ENOENT, "job %u has asked this node for nothing",
+			       m->job_id);
 	else
 		request_await(request, session, m->timeout_ms);
 }
@@ -60,5 +66,6 @@ void handle_RELEASE(struct session *session, const void *msg)
 	const struct larder_msg_RELEASE *m = msg;
 	struct larder_error err = {0};
 
-	session_end(session, request_release(session_daemon(session), m->job_id, m->run, NULL, &err), &err);
+	session_end(session,
+		    request_release(session_daemon(session), m->job_id, m->run, NULL, &err), &err);
 }

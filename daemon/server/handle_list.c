@@ -1,6 +1,6 @@
 /*
- * Answers what the CLI asks about trees, jobs, space and the log: LIST, SHOW, JOBS, STATUS, DF, LOG, PING.
- * Changes nothing; shows users only what they may read. Called by dispatch.
+ * Answers what the CLI asks about trees, jobs, space and the log: LIST, SHOW, JOBS, STATUS, DF,
+ * LOG, PING. Changes nothing; shows users only what they may read. Called by dispatch.
  */
 #include <errno.h>
 #include <fnmatch.h>
@@ -104,7 +104,8 @@ static void send_one(struct session *session, const struct inv_tree *tree, struc
 	if (!session_admin(session))
 		return; /* the log names other users' jobs */
 	dataset_label(tree, show->label);
-	inventory_event_each(session_daemon(session)->inv, 0, 1000, "", send_history, show, &ignored);
+	inventory_event_each(session_daemon(session)->inv, 0, 1000, "", send_history, show,
+			     &ignored);
 }
 
 static int send_fitting(const struct inv_tree *tree, void *arg)
@@ -126,7 +127,8 @@ static void send_show(struct session *session, const struct visible *visible, vo
 	show->session = session;
 	visible_each(visible, send_fitting, show);
 	if (!show->sent)
-		session_refuse(session, ENOENT, "%s is not on this node (larder ls shows what is)", show->text);
+		session_refuse(session, ENOENT, "%s is not on this node (larder ls shows what is)",
+			       show->text);
 	else
 		session_done(session, "");
 }
@@ -139,7 +141,8 @@ void handle_SHOW(struct session *session, const void *msg)
 
 	if (!show || larder_spec_parse(m->spec, &show->spec, &err)) {
 		free(show);
-		session_refuse(session, err.code ? err.code : ENOMEM, "%s", err.text[0] ? err.text : "out of memory");
+		session_refuse(session, err.code ? err.code : ENOMEM, "%s",
+			       err.text[0] ? err.text : "out of memory");
 		return;
 	}
 	snprintf(show->text, sizeof(show->text), "%s", m->spec);
@@ -155,7 +158,8 @@ void handle_JOBS(struct session *session, const void *msg)
 	char user[64];
 
 	(void)msg;
-	HASH_ITER(hh, d->requests, request, tmp) {
+	HASH_ITER(hh, d->requests, request, tmp)
+	{
 		if (!session_admin(session) && request->uid != session_uid(session))
 			continue;
 		session_row(session, LARDER_MSG_JOB,
@@ -198,14 +202,16 @@ static int add_held(const struct inv_tree *tree, void *arg)
 static void send_tier(struct session *session, struct node_tier *tier)
 {
 	struct larderd *d = session_daemon(session);
-	struct larder_msg_TIER row = {.name = tier->config->name, .path = tier->config->path, .problem = tier->problem};
+	struct larder_msg_TIER row = {
+		.name = tier->config->name, .path = tier->config->path, .problem = tier->problem};
 	struct held held = {.d = d, .tier = tier->config->name};
 	struct larder_error err = {0};
 	struct quota_tier look;
 
 	if (tier->tier && !tier_alive(tier->tier, &err) && !space_look(d, tier, &look, &err)) {
 		inventory_tree_each(d->inv, NULL, add_held, &held, &err);
-		row.capacity = look.capacity_bytes < look.size_bytes ? look.capacity_bytes : look.size_bytes;
+		row.capacity = look.capacity_bytes < look.size_bytes ? look.capacity_bytes
+								     : look.size_bytes;
 		row.used = look.tree_bytes;
 		row.leased = held.leased;
 		row.pinned = held.pinned;
@@ -245,7 +251,8 @@ static int count_lease(const struct inv_lease *lease, void *arg)
 	return 0;
 }
 
-static bool transfer_visible(const struct session *session, struct larderd *d, const struct stage *stage)
+static bool transfer_visible(const struct session *session, struct larderd *d,
+			     const struct stage *stage)
 {
 	return access_known(d, &stage->tree, session_uid(session), session_admin(session)) == 1;
 }
@@ -271,7 +278,8 @@ void handle_STATUS(struct session *session, const void *msg)
 			    .engine = xfer_pool_engine(d->pool),
 		    });
 	send_tiers(session);
-	HASH_ITER(hh, d->stages, stage, tmp) {
+	HASH_ITER(hh, d->stages, stage, tmp)
+	{
 		struct larder_msg_TRANSFER row;
 		char label[DATASET_LABEL_MAX], engine[64];
 
@@ -297,11 +305,14 @@ void handle_LOG(struct session *session, const void *msg)
 	struct larder_error err = {0};
 
 	if (!session_admin(session)) {
-		session_refuse(session, EPERM, "the audit log names every user's jobs: it is for root and members of admin_groups");
+		session_refuse(
+			session, EPERM,
+			"the audit log names every user's jobs: it is for root and members of admin_groups");
 		return;
 	}
 	session_end(session,
-		    inventory_event_each(session_daemon(session)->inv, m->after_seq, m->limit > 100000 ? 100000 : m->limit,
-					 m->what, send_event, session, &err),
+		    inventory_event_each(session_daemon(session)->inv, m->after_seq,
+					 m->limit > 100000 ? 100000 : m->limit, m->what, send_event,
+					 session, &err),
 		    &err);
 }

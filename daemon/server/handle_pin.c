@@ -38,8 +38,8 @@ static int add_pinned(const struct inv_pin *pin, void *arg)
 }
 
 /* What an ordinary user may pin is bounded in bytes and in time. */
-static int within_quota(struct session *session, const struct inv_tree *tree, const struct pin_order *order,
-			struct larder_error *err)
+static int within_quota(struct session *session, const struct inv_tree *tree,
+			const struct pin_order *order, struct larder_error *err)
 {
 	struct larderd *d = session_daemon(session);
 	struct pinned_sum sum = {.d = d, .uid = session_uid(session)};
@@ -48,16 +48,19 @@ static int within_quota(struct session *session, const struct inv_tree *tree, co
 	if (session_admin(session))
 		return 0;
 	if (order->ttl_ms <= 0 || order->ttl_ms > d->config.pin_max)
-		return larder_error_set(err, EPERM, "a pin of yours may last %s at most; name a shorter time",
-					larder_duration_format(d->config.pin_max, have, sizeof(have)));
+		return larder_error_set(
+			err, EPERM, "a pin of yours may last %s at most; name a shorter time",
+			larder_duration_format(d->config.pin_max, have, sizeof(have)));
 	if (inventory_pin_each(d->inv, 0, add_pinned, &sum, err))
 		return -err->code;
 	if (quota_add(sum.bytes, tree->bytes) <= d->config.pin_quota)
 		return 0;
-	return larder_error_set(err, EDQUOT, "%s:%s is %s, and you have pinned %s of your quota of %s; unpin something",
-				tree->name, tree->version, larder_size_format(tree->bytes, need, sizeof(need)),
-				larder_size_format(sum.bytes, have, sizeof(have)),
-				larder_size_format(d->config.pin_quota, quota, sizeof(quota)));
+	return larder_error_set(
+		err, EDQUOT,
+		"%s:%s is %s, and you have pinned %s of your quota of %s; unpin something",
+		tree->name, tree->version, larder_size_format(tree->bytes, need, sizeof(need)),
+		larder_size_format(sum.bytes, have, sizeof(have)),
+		larder_size_format(d->config.pin_quota, quota, sizeof(quota)));
 }
 
 static void put_pin(struct session *session, const struct inv_tree *seen, void *arg)
@@ -69,18 +72,21 @@ static void put_pin(struct session *session, const struct inv_tree *seen, void *
 	struct inv_pin pin = {.tree = tree->id, .uid = session_uid(session)};
 	int rc = within_quota(session, tree, order, &err);
 
-	pin.until_s = order->ttl_ms > 0 ? now_s() + order->ttl_ms / 1000 + (order->ttl_ms % 1000 != 0) : 0;
+	pin.until_s = order->ttl_ms > 0
+			      ? now_s() + order->ttl_ms / 1000 + (order->ttl_ms % 1000 != 0)
+			      : 0;
 	snprintf(pin.reason, sizeof(pin.reason), "%s", order->reason);
 	if (!rc) /* rights may have taken seconds to check: it may be leaving by now */
 		rc = inventory_tree_get(d->inv, seen->id, tree, &err);
 	if (!rc && tree->state == LARDER_TREE_EVICTING)
-		rc = larder_error_set(&err, EBUSY, "%s:%s is being evicted just now; stage it again first", tree->name,
-				      tree->version);
+		rc = larder_error_set(&err, EBUSY,
+				      "%s:%s is being evicted just now; stage it again first",
+				      tree->name, tree->version);
 	if (!rc)
 		rc = inventory_pin_put(d->inv, &pin, &err);
 	if (!rc)
-		inventory_event_add(d->inv, now_s(), "pin", "dataset=%s:%s uid=%u until=%lld", tree->name, tree->version,
-				    pin.uid, (long long)pin.until_s);
+		inventory_event_add(d->inv, now_s(), "pin", "dataset=%s:%s uid=%u until=%lld",
+				    tree->name, tree->version, pin.uid, (long long)pin.until_s);
 	session_end(session, rc, &err);
 }
 
@@ -102,14 +108,15 @@ static void drop_pin(struct session *session, const struct inv_tree *tree, void 
 	const struct pin_order *order = arg;
 	struct larderd *d = session_daemon(session);
 	struct larder_error err = {0};
-	int rc = inventory_pin_delete(d->inv, tree->id, order->all_users ? UINT32_MAX : session_uid(session), &err);
+	int rc = inventory_pin_delete(d->inv, tree->id,
+				      order->all_users ? UINT32_MAX : session_uid(session), &err);
 
 	if (rc == -ENOENT)
-		rc = larder_error_set(&err, ENOENT, "%s:%s is not pinned%s", tree->name, tree->version,
-				      order->all_users ? "" : " by you");
+		rc = larder_error_set(&err, ENOENT, "%s:%s is not pinned%s", tree->name,
+				      tree->version, order->all_users ? "" : " by you");
 	if (!rc)
-		inventory_event_add(d->inv, now_s(), "unpin", "dataset=%s:%s uid=%u", tree->name, tree->version,
-				    session_uid(session));
+		inventory_event_add(d->inv, now_s(), "unpin", "dataset=%s:%s uid=%u", tree->name,
+				    tree->version, session_uid(session));
 	session_end(session, rc, &err);
 }
 
@@ -120,7 +127,9 @@ void handle_UNPIN(struct session *session, const void *msg)
 
 	if (m->all_users && !session_admin(session)) {
 		free(order);
-		session_refuse(session, EPERM, "other users' pins are for root and members of admin_groups to drop");
+		session_refuse(
+			session, EPERM,
+			"other users' pins are for root and members of admin_groups to drop");
 		return;
 	}
 	if (order)

@@ -80,7 +80,8 @@ static void on_allowed(const struct access_answer *answer, void *arg)
 		rc = admit_order(d, &tree, &err);
 	}
 	if (rc == 0)
-		rc = order_stage(d, tree.id, fcntl(answer->manifest_fd, F_DUPFD_CLOEXEC, 3), staging->spec.subset, &err);
+		rc = order_stage(d, tree.id, fcntl(answer->manifest_fd, F_DUPFD_CLOEXEC, 3),
+				 staging->spec.subset, &err);
 	if (rc < 0)
 		session_fail(session, &err);
 	else
@@ -104,12 +105,14 @@ void handle_STAGE(struct session *session, const void *msg)
 	}
 	if (!staging || larder_spec_parse(m->spec, &staging->spec, &err)) {
 		free(staging);
-		session_refuse(session, err.code ? err.code : ENOMEM, "%s", err.text[0] ? err.text : "out of memory");
+		session_refuse(session, err.code ? err.code : ENOMEM, "%s",
+			       err.text[0] ? err.text : "out of memory");
 		return;
 	}
 	staging->session = session;
 	question.spec = &staging->spec;
-	question.timeout_ms = staging->spec.kind == LARDER_SPEC_OWN ? d->config.wait_max : d->config.check_timeout;
+	question.timeout_ms = staging->spec.kind == LARDER_SPEC_OWN ? d->config.wait_max
+								    : d->config.check_timeout;
 	session_park(session, staging_free, staging);
 	if (access_ask(d, &question, on_allowed, staging, &staging->ask, &err)) {
 		session_fail(session, &err);
@@ -149,7 +152,8 @@ static void watch_end(struct watch *watch, struct session *session)
 	else if (tree.state == LARDER_TREE_FAILED)
 		session_refuse(session, EIO, "%s", tree.error);
 	else
-		session_refuse(session, EAGAIN, "%s is %s and nothing is staging it (larder stage %s)", watch->name,
+		session_refuse(session, EAGAIN,
+			       "%s is %s and nothing is staging it (larder stage %s)", watch->name,
 			       larder_tree_state_word(tree.state), watch->name);
 }
 
@@ -201,7 +205,8 @@ static void watch_begin(struct session *session, const struct inv_tree *tree, in
 	if (timeout_ms > 0 && __builtin_add_overflow(now_mono_ms(), timeout_ms, &watch->until_ms))
 		watch->until_ms = INT64_MAX;
 	if (watch_tick(watch) ||
-	    sd_event_add_time_relative(d->event, &watch->timer, CLOCK_MONOTONIC, 500000, 0, on_tick, watch) < 0) {
+	    sd_event_add_time_relative(d->event, &watch->timer, CLOCK_MONOTONIC, 500000, 0, on_tick,
+				       watch) < 0) {
 		watch_end(watch, session);
 		watch_free(watch);
 		return;

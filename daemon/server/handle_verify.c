@@ -33,7 +33,8 @@ struct bad_shard {
 
 enum verify_phase {
 	VERIFY_READING,
-	VERIFY_WAITING,  /* for the stage or trim that has begun meanwhile: it counts on what was claimed */
+	VERIFY_WAITING,	 /* for the stage or trim that has begun meanwhile: it counts on what was
+			    claimed */
 	VERIFY_CLAIMING, /* until the last name is gone: nothing may be staged into the tree */
 };
 
@@ -60,7 +61,8 @@ static void verify_free(struct verify *verify)
 {
 	struct bad_shard *bad, *tmp;
 
-	DL_FOREACH_SAFE(verify->bad, bad, tmp) {
+	DL_FOREACH_SAFE(verify->bad, bad, tmp)
+	{
 		free(bad->path);
 		free(bad);
 	}
@@ -93,8 +95,8 @@ static void verify_run(struct work *work)
 	struct verify *verify = (struct verify *)work;
 	struct tree_key key = dataset_key(&verify->tree);
 	/* repair: what is not there counts as damage */
-	int rc = tree_verify(verify->tier->tier, &key, verify->repair ? NULL : verify->claimed, on_bad, verify,
-			     &verify->done_bytes, &verify->stop, &verify->err);
+	int rc = tree_verify(verify->tier->tier, &key, verify->repair ? NULL : verify->claimed,
+			     on_bad, verify, &verify->done_bytes, &verify->stop, &verify->err);
 
 	if (rc)
 		verify->rc = rc;
@@ -134,7 +136,8 @@ static int claim_damage(struct verify *verify, struct larder_error *err)
 
 	if (rc || (rc = inventory_begin(inv, err)))
 		return rc;
-	DL_FOREACH(verify->bad, bad) {
+	DL_FOREACH(verify->bad, bad)
+	{
 		bool was = bit(verify->claimed, bad->index), is = bit(bits, bad->index);
 
 		bad->drop = was || !is; /* else it was staged while this read */
@@ -145,15 +148,16 @@ static int claim_damage(struct verify *verify, struct larder_error *err)
 		shards++;
 	}
 	inventory_count(inv, INV_COUNTER_scrub_failures, shards);
-	inventory_event_add(inv, now_s(), "damage", "dataset=%s:%s shards=%llu", tree->name, tree->version,
-			    (unsigned long long)verify->n_bad);
+	inventory_event_add(inv, now_s(), "damage", "dataset=%s:%s shards=%llu", tree->name,
+			    tree->version, (unsigned long long)verify->n_bad);
 	if (tree->state == LARDER_TREE_READY)
 		rc = inventory_tree_state(inv, tree->id, LARDER_TREE_PARTIAL, NULL, err);
 	if (!rc)
 		rc = inventory_bitmap_store(inv, tree->id, bits, tree->shards, err);
 	if (!rc)
-		rc = inventory_tree_present(inv, tree->id, tree->present_shards - shards,
-					    tree->present_bytes > bytes ? tree->present_bytes - bytes : 0, err);
+		rc = inventory_tree_present(
+			inv, tree->id, tree->present_shards - shards,
+			tree->present_bytes > bytes ? tree->present_bytes - bytes : 0, err);
 	if (!rc)
 		rc = inventory_commit(inv, err);
 	if (rc)
@@ -166,14 +170,16 @@ static void send_bad(const struct verify *verify)
 	struct bad_shard *bad;
 	char label[DATASET_LABEL_MAX];
 
-	DL_FOREACH(verify->bad, bad) {
+	DL_FOREACH(verify->bad, bad)
+	{
 		auto_free char *path = larder_path_encode(bad->path);
 
-		session_row(verify->session, LARDER_MSG_SHARD,
-			    &(struct larder_msg_SHARD){.dataset = dataset_label(&verify->tree, label),
-						       .path = path,
-						       .size = bad->size,
-						       .problem = bad->problem});
+		session_row(
+			verify->session, LARDER_MSG_SHARD,
+			&(struct larder_msg_SHARD){.dataset = dataset_label(&verify->tree, label),
+						   .path = path,
+						   .size = bad->size,
+						   .problem = bad->problem});
 	}
 }
 
@@ -187,11 +193,14 @@ static void verify_answer(struct verify *verify, bool staged)
 	if (verify->rc)
 		session_fail(verify->session, &verify->err);
 	else if (verify->n_bad && !staged)
-		session_refuse(verify->session, EBADMSG, "%llu shards of %s:%s are damaged and were taken out (larder repair %s:%s stages them again)",
-			       (unsigned long long)verify->n_bad, verify->tree.name, verify->tree.version,
-			       verify->tree.name, verify->tree.version);
+		session_refuse(
+			verify->session, EBADMSG,
+			"%llu shards of %s:%s are damaged and were taken out (larder repair %s:%s stages them again)",
+			(unsigned long long)verify->n_bad, verify->tree.name, verify->tree.version,
+			verify->tree.name, verify->tree.version);
 	else {
-		snprintf(note, sizeof(note), verify->n_bad ? "%llu damaged shards are being staged again" : "all sound",
+		snprintf(note, sizeof(note),
+			 verify->n_bad ? "%llu damaged shards are being staged again" : "all sound",
 			 (unsigned long long)verify->n_bad);
 		session_done(verify->session, note);
 	}
@@ -214,8 +223,9 @@ static void drop_run(struct work *work)
 	struct bad_shard *bad;
 
 	DL_FOREACH(verify->bad, bad)
-		if (!verify->rc && bad->drop && tree_drop_shard(verify->tier->tier, &key, bad->path, &verify->err))
-			verify->rc = -verify->err.code;
+	if (!verify->rc && bad->drop &&
+	    tree_drop_shard(verify->tier->tier, &key, bad->path, &verify->err))
+		verify->rc = -verify->err.code;
 }
 
 static void drop_done(struct work *work)
@@ -263,11 +273,13 @@ void verify_go_on(struct larderd *d, uint64_t tree_id)
 {
 	struct verify *verify = verify_of(d, tree_id);
 
-	if (!verify || verify->phase != VERIFY_WAITING || stage_of(d, tree_id) || trimmer_has(d, tree_id))
+	if (!verify || verify->phase != VERIFY_WAITING || stage_of(d, tree_id) ||
+	    trimmer_has(d, tree_id))
 		return;
 	verify->phase = VERIFY_CLAIMING;
 	if (inventory_tree_get(d->inv, tree_id, &verify->tree, &verify->err))
-		verify->rc = larder_error_set(&verify->err, ENOENT, "%s:%s was evicted while it was read",
+		verify->rc = larder_error_set(&verify->err, ENOENT,
+					      "%s:%s was evicted while it was read",
 					      verify->tree.name, verify->tree.version);
 	if (!verify->rc)
 		verify->rc = claim_damage(verify, &verify->err);
@@ -283,8 +295,9 @@ static void verify_done(struct work *work)
 	struct larderd *d = verify->d;
 
 	inventory_count(d->inv, INV_COUNTER_scrubbed_bytes, verify->done_bytes);
-	log_event(verify->n_bad ? LOG_LEVEL_ERR : LOG_LEVEL_INFO, "verify", "dataset=%s:%s bytes=%llu damaged=%llu rc=%d",
-		  verify->tree.name, verify->tree.version, (unsigned long long)verify->done_bytes,
+	log_event(verify->n_bad ? LOG_LEVEL_ERR : LOG_LEVEL_INFO, "verify",
+		  "dataset=%s:%s bytes=%llu damaged=%llu rc=%d", verify->tree.name,
+		  verify->tree.version, (unsigned long long)verify->done_bytes,
 		  (unsigned long long)verify->n_bad, verify->rc);
 	if (verify->rc || !verify->n_bad) {
 		verify_end(verify, false);
@@ -299,7 +312,7 @@ void verifies_stop(struct larderd *d)
 	struct verify *verify, *tmp;
 
 	HASH_ITER(hh, d->verifies, verify, tmp)
-		verify->stop = true;
+	verify->stop = true;
 }
 
 void verifies_close(struct larderd *d)
@@ -316,21 +329,23 @@ static void verify_left(void *arg)
 	verify->stop = true;
 }
 
-int verify_start(struct larderd *d, const struct inv_tree *tree, bool repair, struct session *session,
-		 struct larder_error *err)
+int verify_start(struct larderd *d, const struct inv_tree *tree, bool repair,
+		 struct session *session, struct larder_error *err)
 {
 	struct verify *verify = calloc(1, sizeof(*verify));
 
 	if (!verify)
 		return larder_error_set(err, ENOMEM, "out of memory");
-	*verify = (struct verify){.d = d, .session = session, .tree_id = tree->id, .tree = *tree, .repair = repair};
+	*verify = (struct verify){
+		.d = d, .session = session, .tree_id = tree->id, .tree = *tree, .repair = repair};
 	verify->tier = dataset_tier(d, tree->tier);
-	if (!verify->tier || stage_uses(d, tree->id) || trimmer_has(d, tree->id) || verify_of(d, tree->id) ||
-	    tree->state == LARDER_TREE_EVICTING) {
+	if (!verify->tier || stage_uses(d, tree->id) || trimmer_has(d, tree->id) ||
+	    verify_of(d, tree->id) || tree->state == LARDER_TREE_EVICTING) {
 		free(verify);
-		return larder_error_set(err, EBUSY,
-					"%s:%s is being staged, verified or evicted just now; try again when it is over",
-					tree->name, tree->version);
+		return larder_error_set(
+			err, EBUSY,
+			"%s:%s is being staged, verified or evicted just now; try again when it is over",
+			tree->name, tree->version);
 	}
 	HASH_ADD(hh, d->verifies, tree_id, sizeof(tree->id), verify);
 	if (load_bits(verify, &verify->claimed, err)) {
@@ -361,32 +376,4 @@ void handle_VERIFY(struct session *session, const void *msg)
 	if (repair)
 		*repair = m->repair;
 	pick_tree(session, m->spec, verify_picked, repair);
-}
-
-/* --- the scrub: one tree after the other, by id */
-
-struct scrub_next {
-	uint64_t after;
-	struct inv_tree best;
-};
-
-static int scrub_consider(const struct inv_tree *tree, void *arg)
-{
-	struct scrub_next *next = arg;
-
-	if (tree->state == LARDER_TREE_READY && tree->id > next->after && (!next->best.id || tree->id < next->best.id))
-		next->best = *tree;
-	return 0;
-}
-
-void scrub_one(struct larderd *d)
-{
-	struct scrub_next next = {.after = d->scrubbed};
-	struct larder_error err = {0};
-
-	if (inventory_tree_each(d->inv, NULL, scrub_consider, &next, &err))
-		return;
-	d->scrubbed = next.best.id; /* 0 at the end: from the start again */
-	if (next.best.id && verify_start(d, &next.best, true, NULL, &err))
-		log_event(LOG_LEVEL_INFO, "scrub.later", "dataset=%s:%s why=\"%s\"", next.best.name, next.best.version, err.text);
 }

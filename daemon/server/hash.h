@@ -1,4 +1,5 @@
-/* uthash as the server uses it. The default function falls through its switch, which clang warns of. */
+/* uthash as the server uses it. The default function falls through its switch, which clang warns
+ * of. */
 #ifndef SERVER_HASH_H
 #define SERVER_HASH_H
 

@@ -34,19 +34,20 @@ static int add_lease(const struct inv_lease *lease, void *arg)
 	if ((!h->admin && lease->uid != h->uid) || h->told == HOLDERS_TOLD)
 		return 0;
 	larder_duration_format((now_s() - lease->since_s) * 1000, age, sizeof(age));
-	snprintf(h->text + at, sizeof(h->text) - at, "%sjob %u (%s, %s)", h->told ? ", " : ": ", lease->job_id,
-		 names_user(h->d, lease->uid, user, sizeof(user)), age);
+	snprintf(h->text + at, sizeof(h->text) - at, "%sjob %u (%s, %s)", h->told ? ", " : ": ",
+		 lease->job_id, names_user(h->d, lease->uid, user, sizeof(user)), age);
 	h->told++;
 	return 0;
 }
 
-unsigned int holders_text(struct larderd *d, uint64_t tree, uint32_t except, uid_t uid, bool admin, char *buf,
-			 size_t len)
+unsigned int holders_text(struct larderd *d, uint64_t tree, uint32_t except, uid_t uid, bool admin,
+			  char *buf, size_t len)
 {
 	struct holders h = {.d = d, .uid = uid, .admin = admin, .except = except};
 	struct larder_error ignored;
 
 	inventory_lease_each(d->inv, tree, 0, add_lease, &h, &ignored);
-	snprintf(buf, len, "%u job%s%s%s", h.all, h.all == 1 ? "" : "s", h.text, h.told && h.told < h.all ? ", …" : "");
+	snprintf(buf, len, "%u job%s%s%s", h.all, h.all == 1 ? "" : "s", h.text,
+		 h.told && h.told < h.all ? ", …" : "");
 	return h.all;
 }

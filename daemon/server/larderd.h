@@ -33,12 +33,12 @@ struct trim;
 /* A tier at run time. */
 struct node_tier {
 	const struct config_tier *config;
-	struct tier *tier;        /* NULL: not usable, see problem */
+	struct tier *tier; /* NULL: not usable, see problem */
 	char problem[LARDER_ERROR_MAX];
 	uint64_t reserved_bytes, reserved_inodes; /* promised to stages, not yet written */
-	uint64_t leaving_bytes, leaving_inodes; /* of trees on their way out and not yet freed */
-	struct trash_job *trash;  /* NULL: nothing is being emptied */
-	_Atomic uint32_t trash_rate; /* files per second; 0: full speed */
+	uint64_t leaving_bytes, leaving_inodes;	  /* of trees on their way out and not yet freed */
+	struct trash_job *trash;		  /* NULL: nothing is being emptied */
+	_Atomic uint32_t trash_rate;		  /* files per second; 0: full speed */
 	_Atomic bool trash_stop;
 };
 
@@ -47,8 +47,8 @@ struct larderd {
 	struct admins admins;
 	sd_event *event;
 	struct mailbox *mailbox;
-	struct worker_pool *workers;  /* short work: plans, weights, surveys */
-	struct worker_pool *slow;     /* long work: trash, verify, recover */
+	struct worker_pool *workers; /* short work: plans, weights, surveys */
+	struct worker_pool *slow;    /* long work: trash, verify, recover */
 	struct inventory *inv;
 	sd_event_source *inv_source;
 	struct xfer_pool *pool;
@@ -56,29 +56,29 @@ struct larderd {
 	struct access_cache *access;
 	struct names *names;
 	struct session_list *sessions;
-	struct node_tier *tiers; /* config.n_tiers */
+	struct node_tier *tiers;  /* config.n_tiers */
 	struct request *requests; /* uthash by job id and run */
-	struct stage *stages;     /* uthash by tree id */
-	struct trim *trims;       /* uthash by tree id */
+	struct stage *stages;	  /* uthash by tree id */
+	struct trim *trims;	  /* uthash by tree id */
 	struct verify *verifies;  /* uthash by tree id */
-	struct order *orders;     /* stages that nobody waits for */
+	struct order *orders;	  /* stages that nobody waits for */
 	unsigned int running_transfers;
 	char node[256];
 	char boot_id[64];
 	int64_t started_s;
 	int64_t prolog_timeout_s; /* as slurmctld says; 0: none, -1: not known yet */
-	double inflation;         /* gdsf's L */
-	int evict_policy;         /* enum evict_policy */
-	char drained[256];        /* why; "": not drained */
+	double inflation;	  /* gdsf's L */
+	int evict_policy;	  /* enum evict_policy */
+	char drained[256];	  /* why; "": not drained */
 	sd_event_source *reconcile_timer, *space_timer, *metrics_timer, *conf_timer, *scrub_timer;
 	sd_event_source *stop_timer;
-	unsigned int stop_ticks; /* 20 ms each, before a stop waits no longer */
+	unsigned int stop_ticks;     /* 20 ms each, before a stop waits no longer */
 	unsigned int reconcile_busy; /* questions under way */
-	uint64_t scrubbed; /* the tree that was read last */
+	uint64_t scrubbed;	     /* the tree that was read last */
 	int exit_code;
 };
 
 /* From an embedded member to what it is embedded in. */
-#define CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Owns the listening socket and the list of clients: who is let in, how many, who is dropped because
- * neither side stirs. Reads no frame. Driven by the event loop.
+ * Owns the listening socket and the list of clients: who is let in, how many, who is dropped
+ * because neither side stirs. Reads no frame. Driven by the event loop.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@ static unsigned int sessions_of(const struct session_list *list, uid_t uid)
 	unsigned int n = 0;
 
 	DL_FOREACH(list->all, s)
-		n += s->peer.uid == uid;
+	n += s->peer.uid == uid;
 	return n;
 }
 
@@ -42,7 +42,11 @@ static void session_start(struct larderd *d, int fd, const struct ucred *peer)
 		close(fd);
 		return;
 	}
-	*s = (struct session){.d = d, .fd = fd, .peer = *peer, .stirred_ms = now_mono_ms(), .events = EPOLLIN | EPOLLRDHUP};
+	*s = (struct session){.d = d,
+			      .fd = fd,
+			      .peer = *peer,
+			      .stirred_ms = now_mono_ms(),
+			      .events = EPOLLIN | EPOLLRDHUP};
 	s->admin = admins_peer(&d->admins, fd, peer->uid, peer->gid);
 	if (sd_event_add_io(d->event, &s->source, fd, s->events, session_on_io, s) < 0) {
 		close(fd);
@@ -64,7 +68,8 @@ static int on_accept(sd_event_source *source, int listening, uint32_t revents, v
 		struct ucred peer;
 		socklen_t len = sizeof(peer);
 
-		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) || !session_admitted(d, &peer)) {
+		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) ||
+		    !session_admitted(d, &peer)) {
 			close(fd);
 			continue;
 		}
@@ -83,8 +88,8 @@ static int on_sweep(sd_event_source *source, uint64_t usec, void *arg)
 
 	(void)usec;
 	DL_FOREACH_SAFE(d->sessions->all, s, tmp)
-		if (s->broken || ((!s->busy || s->out) && now - s->stirred_ms > d->config.session_timeout))
-			session_drop(s);
+	if (s->broken || ((!s->busy || s->out) && now - s->stirred_ms > d->config.session_timeout))
+		session_drop(s);
 	sd_event_source_set_time_relative(source, 1000000);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -97,14 +102,17 @@ static int listen_at(const char *path, struct larder_error *err)
 	if (fd < 0)
 		return larder_error_set(err, errno, "socket: %s", strerror(errno));
 	if (strlen(path) >= sizeof(addr.sun_path))
-		return larder_error_set(err, ENAMETOOLONG, "socket %s: longer than %zu bytes; name a shorter path",
+		return larder_error_set(err, ENAMETOOLONG,
+					"socket %s: longer than %zu bytes; name a shorter path",
 					path, sizeof(addr.sun_path) - 1);
 	strcpy(addr.sun_path, path);
 	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
-		return larder_error_set(err, EADDRINUSE, "socket %s: another larderd answers there", path);
+		return larder_error_set(err, EADDRINUSE, "socket %s: another larderd answers there",
+					path);
 	if (unlink(path) && errno != ENOENT)
 		return larder_error_set(err, errno, "socket %s: %s", path, strerror(errno));
-	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || chmod(path, 0666) || listen(fd, 4096))
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || chmod(path, 0666) ||
+	    listen(fd, 4096))
 		return larder_error_set(err, errno, "socket %s: %s", path, strerror(errno));
 	return take_fd(&fd);
 }
@@ -142,7 +150,8 @@ int sessions_open(struct larderd *d, struct larder_error *err)
 	d->sessions = list;
 	rc = sd_event_add_io(d->event, &list->source, fd, EPOLLIN, on_accept, d);
 	if (rc >= 0)
-		rc = sd_event_add_time_relative(d->event, &list->sweep, CLOCK_MONOTONIC, 1000000, 0, on_sweep, d);
+		rc = sd_event_add_time_relative(d->event, &list->sweep, CLOCK_MONOTONIC, 1000000, 0,
+						on_sweep, d);
 	return rc < 0 ? larder_error_set(err, rc, "event loop: %s", strerror(-rc)) : 0;
 }
 
@@ -153,7 +162,7 @@ void sessions_close(struct larderd *d)
 	if (!d->sessions)
 		return;
 	DL_FOREACH_SAFE(d->sessions->all, s, tmp)
-		session_drop(s);
+	session_drop(s);
 	sd_event_source_unref(d->sessions->source);
 	sd_event_source_unref(d->sessions->sweep);
 	unlink(d->config.socket);

@@ -68,7 +68,8 @@ int mailbox_create(sd_event *event, struct mailbox **mailbox, struct larder_erro
 	pthread_mutex_init(&box->lock, NULL);
 	box->last = &box->first;
 	box->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	rc = box->fd < 0 ? -errno : sd_event_add_io(event, &box->source, box->fd, EPOLLIN, on_letters, box);
+	rc = box->fd < 0 ? -errno
+			 : sd_event_add_io(event, &box->source, box->fd, EPOLLIN, on_letters, box);
 	if (rc < 0) {
 		mailbox_destroy(box);
 		return larder_error_set(err, rc, "mailbox: eventfd: %s", strerror(-rc));

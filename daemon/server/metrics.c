@@ -18,14 +18,16 @@
 #include "server/space.h"
 #include "server/stage.h"
 
-static int print_counter(enum inv_counter counter, const char *name, const char *unit, const char *help,
-			 uint64_t value, void *arg)
+static int print_counter(enum inv_counter counter, const char *name, const char *unit,
+			 const char *help, uint64_t value, void *arg)
 {
 	FILE *out = arg;
 
 	(void)counter;
-	fprintf(out, "# HELP larder_%s_total %s (%s)\n# TYPE larder_%s_total counter\nlarder_%s_total %" PRIu64 "\n", name,
-		help, unit, name, name, value);
+	fprintf(out,
+		"# HELP larder_%s_total %s (%s)\n# TYPE larder_%s_total counter\nlarder_%s_total %" PRIu64
+		"\n",
+		name, help, unit, name, name, value);
 	return 0;
 }
 
@@ -46,15 +48,21 @@ static void print_tiers(struct larderd *d, FILE *out)
 
 		if (!tier->tier || space_look(d, tier, &look, &ignored))
 			continue;
-		fprintf(out, "larder_tier_bytes{tier=\"%s\",kind=\"capacity\"} %" PRIu64 "\n", name, look.capacity_bytes);
-		fprintf(out, "larder_tier_bytes{tier=\"%s\",kind=\"trees\"} %" PRIu64 "\n", name, look.tree_bytes);
-		fprintf(out, "larder_tier_bytes{tier=\"%s\",kind=\"reserved\"} %" PRIu64 "\n", name, look.reserved_bytes);
-		fprintf(out, "larder_tier_bytes{tier=\"%s\",kind=\"trash\"} %" PRIu64 "\n", name, look.trash_bytes);
-		fprintf(out, "larder_tier_bytes{tier=\"%s\",kind=\"free\"} %" PRIu64 "\n", name, look.free_bytes);
+		fprintf(out, "larder_tier_bytes{tier=\"%s\",kind=\"capacity\"} %" PRIu64 "\n", name,
+			look.capacity_bytes);
+		fprintf(out, "larder_tier_bytes{tier=\"%s\",kind=\"trees\"} %" PRIu64 "\n", name,
+			look.tree_bytes);
+		fprintf(out, "larder_tier_bytes{tier=\"%s\",kind=\"reserved\"} %" PRIu64 "\n", name,
+			look.reserved_bytes);
+		fprintf(out, "larder_tier_bytes{tier=\"%s\",kind=\"trash\"} %" PRIu64 "\n", name,
+			look.trash_bytes);
+		fprintf(out, "larder_tier_bytes{tier=\"%s\",kind=\"free\"} %" PRIu64 "\n", name,
+			look.free_bytes);
 	}
 	gauge(out, "tier_usable", "1 when the tier can be used");
 	for (unsigned int i = 0; i < d->config.n_tiers; i++)
-		fprintf(out, "larder_tier_usable{tier=\"%s\"} %d\n", d->tiers[i].config->name, d->tiers[i].tier != NULL);
+		fprintf(out, "larder_tier_usable{tier=\"%s\"} %d\n", d->tiers[i].config->name,
+			d->tiers[i].tier != NULL);
 }
 
 static int count_state(const struct inv_tree *tree, void *arg)
@@ -83,7 +91,8 @@ static void print_node(struct larderd *d, FILE *out)
 	inventory_lease_each(d->inv, 0, 0, count_lease, &leases, &ignored);
 	gauge(out, "trees", "trees by state");
 	for (unsigned int i = 0; i < LARDER_TREE_STATES; i++)
-		fprintf(out, "larder_trees{state=\"%s\"} %" PRIu64 "\n", larder_tree_state_word(i), states[i]);
+		fprintf(out, "larder_trees{state=\"%s\"} %" PRIu64 "\n", larder_tree_state_word(i),
+			states[i]);
 	gauge(out, "leases", "leases of running jobs");
 	fprintf(out, "larder_leases %" PRIu64 "\n", leases);
 	gauge(out, "transfers", "stages under way");
@@ -104,10 +113,11 @@ static int print_tree(const struct inv_tree *tree, void *arg)
 {
 	struct tree_lines *lines = arg;
 
-	fprintf(lines->bytes, "larder_dataset_bytes{dataset=\"%s:%s\",digest=\"%.8s\"} %" PRIu64 "\n", tree->name,
+	fprintf(lines->bytes,
+		"larder_dataset_bytes{dataset=\"%s:%s\",digest=\"%.8s\"} %" PRIu64 "\n", tree->name,
 		tree->version, tree->digest, tree->present_bytes);
-	fprintf(lines->uses, "larder_dataset_uses{dataset=\"%s:%s\",digest=\"%.8s\"} %.3f\n", tree->name,
-		tree->version, tree->digest, tree->uses);
+	fprintf(lines->uses, "larder_dataset_uses{dataset=\"%s:%s\",digest=\"%.8s\"} %.3f\n",
+		tree->name, tree->version, tree->digest, tree->uses);
 	return 0;
 }
 
@@ -164,7 +174,8 @@ static void send_metrics(struct session *session, const struct visible *visible,
 	(void)arg;
 	while (rest && (line = strsep(&rest, "\n")))
 		if (*line)
-			session_row(session, LARDER_MSG_TEXT, &(struct larder_msg_TEXT){.text = line});
+			session_row(session, LARDER_MSG_TEXT,
+				    &(struct larder_msg_TEXT){.text = line});
 	session_done(session, "");
 }
 
@@ -194,7 +205,8 @@ static void write_run(struct work *work)
 		return;
 	fputs(file->text, out);
 	if (fclose(out) || chmod(tmp, 0644) || rename(tmp, file->path))
-		unlink(tmp); /* the next one comes soon; the collector reports a file that grows old */
+		unlink(tmp); /* the next one comes soon; the collector reports a file that grows old
+			      */
 }
 
 static void write_done(struct work *work)

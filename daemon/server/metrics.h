@@ -5,7 +5,8 @@
 #include "server/larderd.h"
 #include "server/visible.h"
 
-/* Writes config.metrics_file atomically, by a worker; public datasets only (anybody may read it). */
+/* Writes config.metrics_file atomically, by a worker; public datasets only (anybody may read it).
+ */
 void metrics_write(struct larderd *d);
 
 #endif

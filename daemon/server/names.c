@@ -58,7 +58,8 @@ void names_forget(struct larderd *d)
 {
 	struct names *entry, *tmp;
 
-	HASH_ITER(hh, d->names, entry, tmp) {
+	HASH_ITER(hh, d->names, entry, tmp)
+	{
 		HASH_DEL(d->names, entry);
 		free(entry);
 	}

@@ -1,4 +1,5 @@
-/* Users' names for people to read. NSS may block, so a worker asks it; until then a number stands. */
+/* Users' names for people to read. NSS may block, so a worker asks it; until then a number stands.
+ */
 #ifndef SERVER_NAMES_H
 #define SERVER_NAMES_H
 

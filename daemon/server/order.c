@@ -32,7 +32,8 @@ static void order_done(struct interest *interest, int rc, const struct larder_er
 	order_free((struct order *)interest);
 }
 
-int order_stage(struct larderd *d, uint64_t tree_id, int manifest_fd, const char *subset, struct larder_error *err)
+int order_stage(struct larderd *d, uint64_t tree_id, int manifest_fd, const char *subset,
+		struct larder_error *err)
 {
 	struct order *order = calloc(1, sizeof(*order));
 	int rc;

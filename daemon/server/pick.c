@@ -61,7 +61,8 @@ static void picked(struct session *session, const struct visible *visible, void 
 	if (pick->best.id)
 		pick->fn(session, &pick->best, pick->arg);
 	else
-		session_refuse(session, ENOENT, "%s is not on this node (larder ls shows what is)", pick->text);
+		session_refuse(session, ENOENT, "%s is not on this node (larder ls shows what is)",
+			       pick->text);
 }
 
 void pick_tree(struct session *session, const char *spec, pick_fn fn, void *arg)

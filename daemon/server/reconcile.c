@@ -14,7 +14,8 @@
 struct question {
 	struct larderd *d;
 	uint32_t job_id;
-	uint32_t run; /* the latest when it was asked: a later one is not what the answer is about */
+	uint32_t
+		run; /* the latest when it was asked: a later one is not what the answer is about */
 };
 
 static void let_go(struct larderd *d, uint32_t job_id, uint32_t run_max, const char *why)
@@ -23,12 +24,15 @@ static void let_go(struct larderd *d, uint32_t job_id, uint32_t run_max, const c
 	uint32_t released = 0;
 
 	if (request_release(d, job_id, run_max, &released, &err)) {
-		log_event(LOG_LEVEL_ERR, "reconcile.release", "job=%u error=\"%s\"", job_id, err.text);
+		log_event(LOG_LEVEL_ERR, "reconcile.release", "job=%u error=\"%s\"", job_id,
+			  err.text);
 		return;
 	}
 	inventory_count(d->inv, INV_COUNTER_reconciled_leases, released);
-	inventory_event_add(d->inv, now_s(), "reconcile", "job=%u leases=%u why=%s", job_id, released, why);
-	log_event(LOG_LEVEL_INFO, "reconcile", "job=%u leases=%u why=\"%s\"", job_id, released, why);
+	inventory_event_add(d->inv, now_s(), "reconcile", "job=%u leases=%u why=%s", job_id,
+			    released, why);
+	log_event(LOG_LEVEL_INFO, "reconcile", "job=%u leases=%u why=\"%s\"", job_id, released,
+		  why);
 }
 
 static void on_fate(const struct slurm_job *job, void *arg)
@@ -38,18 +42,16 @@ static void on_fate(const struct slurm_job *job, void *arg)
 
 	d->reconcile_busy--;
 	switch (job->fate) {
-	case SLURM_JOB_NO_ANSWER:
-		break;
+	case SLURM_JOB_NO_ANSWER: break;
 	case SLURM_JOB_HERE:
 		if (job->restarts > 0) /* an earlier run whose epilog was lost */
-			request_release(d, question->job_id, job->restarts - 1, NULL, &(struct larder_error){0});
+			request_release(d, question->job_id, job->restarts - 1, NULL,
+					&(struct larder_error){0});
 		break;
 	case SLURM_JOB_ELSEWHERE:
 		let_go(d, question->job_id, question->run, "the job is not on this node any more");
 		break;
-	case SLURM_JOB_OVER:
-		let_go(d, question->job_id, question->run, "the job is over");
-		break;
+	case SLURM_JOB_OVER: let_go(d, question->job_id, question->run, "the job is over"); break;
 	}
 }
 
@@ -71,7 +73,8 @@ static int ask_unknown(const struct inv_job *job, void *arg)
 {
 	struct larderd *d = arg;
 
-	if (job->since_s <= now_s() - d->config.reconcile_grace / 1000 && !request_get(d, job->job_id, job->run))
+	if (job->since_s <= now_s() - d->config.reconcile_grace / 1000 &&
+	    !request_get(d, job->job_id, job->run))
 		ask(d, job->job_id, job->run);
 	return 0;
 }
@@ -85,13 +88,16 @@ void reconcile_now(struct larderd *d)
 
 	if (d->reconcile_busy)
 		return; /* the last round is not answered yet: no queue of questions */
-	HASH_ITER(hh, d->requests, request, tmp) {
+	HASH_ITER(hh, d->requests, request, tmp)
+	{
 		uint32_t job_id = request->key.job_id;
 
-		if (job_id == last || request->since_s > young || request_latest(d, job_id) != request)
+		if (job_id == last || request->since_s > young ||
+		    request_latest(d, job_id) != request)
 			continue;
 		last = job_id;
-		if (d->config.slurmd_spool[0] && slurm_step_alive(d->config.slurmd_spool, d->node, job_id))
+		if (d->config.slurmd_spool[0] &&
+		    slurm_step_alive(d->config.slurmd_spool, d->node, job_id))
 			continue;
 		ask(d, job_id, request->key.run);
 	}
@@ -111,7 +117,8 @@ static int note_old(const struct inv_job *job, void *arg)
 
 	if (!strcmp(job->boot_id, d->boot_id))
 		return 0;
-	if (d->config.slurmd_spool[0] && slurm_step_alive(d->config.slurmd_spool, d->node, job->job_id))
+	if (d->config.slurmd_spool[0] &&
+	    slurm_step_alive(d->config.slurmd_spool, d->node, job->job_id))
 		return 0;
 	if (old->n == old->room) {
 		size_t room = old->room ? old->room * 2 : 16;

@@ -1,6 +1,7 @@
 /*
- * Owns the change of configuration at run time: read by a worker, put in place here, whole or not at all.
- * Changes nothing that is fixed at start; says what those are. Asked by SIGHUP and by RELOAD.
+ * Owns the change of configuration at run time: read by a worker, put in place here, whole or not
+ * at all. Changes nothing that is fixed at start; says what those are. Asked by SIGHUP and by
+ * RELOAD.
  */
 #include "server/reload.h"
 
@@ -28,7 +29,8 @@ int reload_apply(struct larderd *d, struct larder_error *err)
 	int policy = evict_policy_parse(d->config.policy);
 
 	if (policy < 0)
-		return larder_error_set(err, EINVAL, "policy %s: gdsf, s3fifo or lru", d->config.policy);
+		return larder_error_set(err, EINVAL, "policy %s: gdsf, s3fifo or lru",
+					d->config.policy);
 	d->evict_policy = policy;
 	for (unsigned int i = 0; i < d->config.n_tiers; i++)
 		if (!d->tiers[i].trash)
@@ -61,11 +63,11 @@ static void same_tiers(struct larderd *d, struct config *next)
 		}
 }
 
-#define KEEP(field) \
-	do { \
-		__typeof__(d->config.field) kept = d->config.field; \
-		d->config.field = next->field; \
-		next->field = kept; \
+#define KEEP(field)                                                                                \
+	do {                                                                                       \
+		__typeof__(d->config.field) kept = d->config.field;                                \
+		d->config.field = next->field;                                                     \
+		next->field = kept;                                                                \
 	} while (0)
 
 /* Everything is taken over, then what start has fixed is put back. */
@@ -109,8 +111,9 @@ static void reload_done(struct work *work)
 		reload->rc = reload_apply(d, &reload->err);
 		config_fini(&reload->next);
 	}
-	log_event(reload->rc ? LOG_LEVEL_ERR : LOG_LEVEL_INFO, "reload", "path=%s rc=%d text=\"%s\"", d->config.path,
-		  reload->rc, reload->rc ? reload->err.text : note);
+	log_event(reload->rc ? LOG_LEVEL_ERR : LOG_LEVEL_INFO, "reload",
+		  "path=%s rc=%d text=\"%s\"", d->config.path, reload->rc,
+		  reload->rc ? reload->err.text : note);
 	if (reload->session && reload->rc)
 		session_fail(reload->session, &reload->err);
 	else if (reload->session)
@@ -136,7 +139,10 @@ int reload_start(struct larderd *d, struct session *session, struct larder_error
 		free(path);
 		return larder_error_set(err, ENOMEM, "out of memory");
 	}
-	*reload = (struct reload){.d = d, .session = session, .path = path, .work = {.run = reload_run, .done = reload_done}};
+	*reload = (struct reload){.d = d,
+				  .session = session,
+				  .path = path,
+				  .work = {.run = reload_run, .done = reload_done}};
 	if (session)
 		session_park(session, reload_left, reload);
 	worker_run(d->workers, &reload->work);

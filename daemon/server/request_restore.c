@@ -120,9 +120,11 @@ int requests_restore(struct larderd *d, struct larder_error *err)
 	for (size_t i = 0; i < list.n && !rc; i++) {
 		struct inv_job *job = &list.rows[i];
 
-		rc = job->outcome == LARDER_OUTCOME_PENDING ? begin_again(d, job, err) : restore_settled(d, job, err);
+		rc = job->outcome == LARDER_OUTCOME_PENDING ? begin_again(d, job, err)
+							    : restore_settled(d, job, err);
 		if (rc)
-			log_event(LOG_LEVEL_ERR, "job.restore", "job=%u error=\"%s\"", job->job_id, err->text);
+			log_event(LOG_LEVEL_ERR, "job.restore", "job=%u error=\"%s\"", job->job_id,
+				  err->text);
 		rc = 0; /* one damaged row must not keep the daemon from starting */
 	}
 	free(list.rows);

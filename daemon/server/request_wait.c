@@ -1,6 +1,7 @@
 /*
  * Owns waiting: the deadline of a request, the question whether its job is still wanted, and the
- * prologs that wait for its outcome. Decides nothing about datasets. Used by request.c and ACQUIRE/AWAIT.
+ * prologs that wait for its outcome. Decides nothing about datasets. Used by request.c and
+ * ACQUIRE/AWAIT.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -75,8 +76,8 @@ void request_await(struct request *request, struct session *session, int64_t tim
 	*one = (struct awaiter){.request = request, .session = session};
 	DL_APPEND(request->awaiters, one);
 	if (request->outcome != LARDER_OUTCOME_PENDING || ms == 0 ||
-	    sd_event_add_time_relative(request->d->event, &one->timer, CLOCK_MONOTONIC, (uint64_t)ms * 1000, 1000,
-				       on_slice, one) < 0) {
+	    sd_event_add_time_relative(request->d->event, &one->timer, CLOCK_MONOTONIC,
+				       (uint64_t)ms * 1000, 1000, on_slice, one) < 0) {
 		awaiter_answer(one);
 		return;
 	}
@@ -137,14 +138,17 @@ static void out_of_time(struct want *want)
 	if (p.eta_ms >= 0) {
 		char left[48];
 
-		snprintf(eta, sizeof(eta), ", about %s to go", larder_duration_format(p.eta_ms, left, sizeof(left)));
+		snprintf(eta, sizeof(eta), ", about %s to go",
+			 larder_duration_format(p.eta_ms, left, sizeof(left)));
 	}
 	stage_leave(&want->interest);
-	larder_error_set(&err, ETIMEDOUT,
-			 "%s was not ready after %s (%u %% there%s; the wait is bounded by %s); stage it ahead "
-			 "(larder stage), or use --dataset-on-fail=bypass",
-			 want->spec.name, waited,
-			 p.need_bytes ? (unsigned int)(p.done_bytes * 100 / p.need_bytes) : 0, eta, request->deadline_why);
+	larder_error_set(
+		&err, ETIMEDOUT,
+		"%s was not ready after %s (%u %% there%s; the wait is bounded by %s); stage it ahead "
+		"(larder stage), or use --dataset-on-fail=bypass",
+		want->spec.name, waited,
+		p.need_bytes ? (unsigned int)(p.done_bytes * 100 / p.need_bytes) : 0, eta,
+		request->deadline_why);
 	want_failed(want, -ETIMEDOUT, &err);
 }
 
@@ -161,7 +165,8 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *arg)
 			access_cancel(want->ask);
 			want->ask = NULL;
 		}
-		if (want->state == WANT_CHECKING || want->state == WANT_RESOLVED || want->state == WANT_STAGING)
+		if (want->state == WANT_CHECKING || want->state == WANT_RESOLVED ||
+		    want->state == WANT_STAGING)
 			out_of_time(want);
 	}
 	request_update(request);
@@ -190,7 +195,8 @@ static int on_poll(sd_event_source *source, uint64_t usec, void *arg)
 	struct request *request = arg;
 
 	(void)usec;
-	if (!request->asking_slurm && !slurmq_job(request->d->slurm, request->key.job_id, on_job, request))
+	if (!request->asking_slurm &&
+	    !slurmq_job(request->d->slurm, request->key.job_id, on_job, request))
 		request->asking_slurm = true;
 	sd_event_source_set_time_relative(source, POLL_MS * 1000);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -199,7 +205,8 @@ static int on_poll(sd_event_source *source, uint64_t usec, void *arg)
 void request_deadline(struct request *request)
 {
 	const struct larderd *d = request->d;
-	int64_t prolog_ms = d->config.prolog_timeout ? d->config.prolog_timeout : d->prolog_timeout_s * 1000;
+	int64_t prolog_ms =
+		d->config.prolog_timeout ? d->config.prolog_timeout : d->prolog_timeout_s * 1000;
 
 	request->deadline_ms = request->since_ms + d->config.wait_max;
 	request->deadline_why = "wait_max of the node's larder.conf";
@@ -215,11 +222,15 @@ void request_wait_begin(struct request *request)
 	int rc;
 
 	rc = sd_event_add_time(d->event, &request->timer, CLOCK_MONOTONIC,
-			       (uint64_t)(request->deadline_ms > 0 ? request->deadline_ms : 0) * 1000, 10000, on_deadline, request);
+			       (uint64_t)(request->deadline_ms > 0 ? request->deadline_ms : 0) *
+				       1000,
+			       10000, on_deadline, request);
 	if (rc >= 0) /* a hit is over long before the first question */
-		rc = sd_event_add_time_relative(d->event, &request->poll, CLOCK_MONOTONIC, 200000, 0, on_poll, request);
+		rc = sd_event_add_time_relative(d->event, &request->poll, CLOCK_MONOTONIC, 200000,
+						0, on_poll, request);
 	if (rc < 0)
-		log_event(LOG_LEVEL_ERR, "request.timer", "job=%u error=\"%s\"", request->key.job_id, strerror(-rc));
+		log_event(LOG_LEVEL_ERR, "request.timer", "job=%u error=\"%s\"",
+			  request->key.job_id, strerror(-rc));
 }
 
 void request_wait_end(struct request *request)

@@ -23,29 +23,30 @@ void row_tree(struct session *session, const struct inv_tree *tree)
 	inventory_pin_count(d->inv, tree->id, &pins, &ignored);
 	if (tree->owner != INV_OWNER_SITE)
 		names_user(d, tree->owner, owner, sizeof(owner));
-	session_row(session, LARDER_MSG_TREE,
-		    &(struct larder_msg_TREE){
-			    .id = tree->id,
-			    .name = tree->name,
-			    .version = tree->version,
-			    .digest = tree->digest,
-			    .state = tree->state,
-			    .tier = tree->tier,
-			    .owner = owner,
-			    .access = tree->access,
-			    .origin = tree->origin,
-			    .shards = tree->shards,
-			    .bytes = tree->bytes,
-			    .present_shards = stage ? stage->tree.present_shards : tree->present_shards,
-			    .present_bytes = stage ? stage->tree.present_bytes : tree->present_bytes,
-			    .leases = leases,
-			    .pins = pins,
-			    .uses = (uint64_t)(tree->uses + 0.5),
-			    .last_use_s = tree->last_use_s,
-			    .admitted_s = tree->admitted_s,
-			    .stage_ms = tree->stage_ms,
-			    .error = tree->error,
-		    });
+	session_row(
+		session, LARDER_MSG_TREE,
+		&(struct larder_msg_TREE){
+			.id = tree->id,
+			.name = tree->name,
+			.version = tree->version,
+			.digest = tree->digest,
+			.state = tree->state,
+			.tier = tree->tier,
+			.owner = owner,
+			.access = tree->access,
+			.origin = tree->origin,
+			.shards = tree->shards,
+			.bytes = tree->bytes,
+			.present_shards = stage ? stage->tree.present_shards : tree->present_shards,
+			.present_bytes = stage ? stage->tree.present_bytes : tree->present_bytes,
+			.leases = leases,
+			.pins = pins,
+			.uses = (uint64_t)(tree->uses + 0.5),
+			.last_use_s = tree->last_use_s,
+			.admitted_s = tree->admitted_s,
+			.stage_ms = tree->stage_ms,
+			.error = tree->error,
+		});
 }
 
 struct row_walk {
@@ -65,7 +66,8 @@ static int send_lease(const struct inv_lease *lease, void *arg)
 			    .dataset = dataset_label(walk->tree, label),
 			    .job_id = lease->job_id,
 			    .run = lease->run,
-			    .user = names_user(session_daemon(walk->session), lease->uid, user, sizeof(user)),
+			    .user = names_user(session_daemon(walk->session), lease->uid, user,
+					       sizeof(user)),
 			    .since_s = lease->since_s,
 			    .bytes = walk->tree->present_bytes,
 		    });
@@ -77,7 +79,8 @@ void row_leases(struct session *session, const struct inv_tree *tree)
 	struct row_walk walk = {session, tree};
 	struct larder_error ignored;
 
-	inventory_lease_each(session_daemon(session)->inv, tree->id, 0, send_lease, &walk, &ignored);
+	inventory_lease_each(session_daemon(session)->inv, tree->id, 0, send_lease, &walk,
+			     &ignored);
 }
 
 static int send_pin(const struct inv_pin *pin, void *arg)
@@ -89,7 +92,9 @@ static int send_pin(const struct inv_pin *pin, void *arg)
 	session_row(walk->session, LARDER_MSG_PINNED,
 		    &(struct larder_msg_PINNED){
 			    .dataset = dataset_label(walk->tree, label),
-			    .user = theirs ? names_user(session_daemon(walk->session), pin->uid, user, sizeof(user)) : "another user",
+			    .user = theirs ? names_user(session_daemon(walk->session), pin->uid,
+							user, sizeof(user))
+					   : "another user",
 			    .until_s = pin->until_s,
 			    .bytes = walk->tree->present_bytes,
 			    .reason = theirs ? pin->reason : "",
@@ -108,6 +113,8 @@ void row_pins(struct session *session, const struct inv_tree *tree)
 void row_event(struct session *session, const struct inv_event *event)
 {
 	session_row(session, LARDER_MSG_EVENT,
-		    &(struct larder_msg_EVENT){
-			    .seq = event->seq, .at_s = event->at_s, .what = event->what, .text = event->text});
+		    &(struct larder_msg_EVENT){.seq = event->seq,
+					       .at_s = event->at_s,
+					       .what = event->what,
+					       .text = event->text});
 }

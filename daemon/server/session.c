@@ -1,7 +1,7 @@
 /*
- * Owns one client: a small state machine that reads frames and an output queue that waits for a slow
- * reader. Decides nothing about datasets; never blocks. Driven by the event loop; hands whole frames
- * to dispatch.
+ * Owns one client: a small state machine that reads frames and an output queue that waits for a
+ * slow reader. Decides nothing about datasets; never blocks. Driven by the event loop; hands whole
+ * frames to dispatch.
  */
 #include "server/session.h"
 
@@ -23,7 +23,8 @@
 
 #define SEND_FRAMES 64 /* at once */
 #define FLUSH_BYTES (64u << 10)
-#define OUTPUT_MAX (64u << 20) /* bytes waiting for one client; a bigger answer is a bug or an attack */
+#define OUTPUT_MAX                                                                                 \
+	(64u << 20) /* bytes waiting for one client; a bigger answer is a bug or an attack */
 
 uid_t session_uid(const struct session *session)
 {
@@ -55,7 +56,8 @@ void session_drop(struct session *s)
 		gone(s->gone_arg);
 	DL_DELETE(s->d->sessions->all, s);
 	s->d->sessions->n--;
-	DL_FOREACH_SAFE(s->out, out, tmp) {
+	DL_FOREACH_SAFE(s->out, out, tmp)
+	{
 		if (out->fd >= 0)
 			close(out->fd);
 		free(out);
@@ -66,11 +68,12 @@ void session_drop(struct session *s)
 	free(s);
 }
 
-/* Reading stops while a request is answered or its answer is not taken, so that who never reads costs
- * no memory; writing is awaited only while something waits. */
+/* Reading stops while a request is answered or its answer is not taken, so that who never reads
+ * costs no memory; writing is awaited only while something waits. */
 static void session_interest(struct session *s)
 {
-	uint32_t events = (s->busy || s->out ? 0 : (uint32_t)EPOLLIN) | (s->out ? (uint32_t)EPOLLOUT : 0) | EPOLLRDHUP;
+	uint32_t events = (s->busy || s->out ? 0 : (uint32_t)EPOLLIN) |
+			  (s->out ? (uint32_t)EPOLLOUT : 0) | EPOLLRDHUP;
 
 	if (events == s->events)
 		return;
@@ -92,7 +95,8 @@ static ssize_t outgoing_send(int fd, struct outgoing *out)
 	for (struct outgoing *one = out; one && msg.msg_iovlen < SEND_FRAMES; one = one->next) {
 		if (one != out && one->fd >= 0)
 			break;
-		iov[msg.msg_iovlen++] = (struct iovec){one->bytes + one->sent, one->len - one->sent};
+		iov[msg.msg_iovlen++] =
+			(struct iovec){one->bytes + one->sent, one->len - one->sent};
 	}
 	if (out->fd >= 0) {
 		msg.msg_control = control.bytes;
@@ -156,7 +160,8 @@ void session_row_fd(struct session *s, unsigned int type, const void *msg, int f
 	if (s->broken)
 		return;
 	if (larder_msg_encode(type, s->frame.seq, msg, &frame, &len, &err)) {
-		log_event(LOG_LEVEL_ERR, "session.encode", "type=%s error=\"%s\"", larder_msg_name(type), err.text);
+		log_event(LOG_LEVEL_ERR, "session.encode", "type=%s error=\"%s\"",
+			  larder_msg_name(type), err.text);
 		s->broken = true;
 		return;
 	}

@@ -31,12 +31,14 @@ static int add_tree(const struct inv_tree *tree, void *arg)
 	return 0;
 }
 
-int space_look(struct larderd *d, struct node_tier *tier, struct quota_tier *look, struct larder_error *err)
+int space_look(struct larderd *d, struct node_tier *tier, struct quota_tier *look,
+	       struct larder_error *err)
 {
 	struct tree_sums sums = {.tier = tier->config->name};
 	struct tier_space space;
 
-	if (tier_space(tier->tier, &space, err) || inventory_tree_each(d->inv, NULL, add_tree, &sums, err))
+	if (tier_space(tier->tier, &space, err) ||
+	    inventory_tree_each(d->inv, NULL, add_tree, &sums, err))
 		return -err->code;
 	*look = (struct quota_tier){
 		.capacity_bytes = config_share_of(tier->config->capacity, space.size),
@@ -55,9 +57,11 @@ int space_look(struct larderd *d, struct node_tier *tier, struct quota_tier *loo
 	return 0;
 }
 
-void space_marks(const struct node_tier *tier, const struct quota_tier *look, uint64_t *above, uint64_t *down_to)
+void space_marks(const struct node_tier *tier, const struct quota_tier *look, uint64_t *above,
+		 uint64_t *down_to)
 {
-	uint64_t whole = look->capacity_bytes < look->size_bytes ? look->capacity_bytes : look->size_bytes;
+	uint64_t whole =
+		look->capacity_bytes < look->size_bytes ? look->capacity_bytes : look->size_bytes;
 
 	*above = config_share_of(tier->config->evict_above, whole);
 	*down_to = config_share_of(tier->config->evict_down_to, whole);
@@ -65,32 +69,39 @@ void space_marks(const struct node_tier *tier, const struct quota_tier *look, ui
 
 /* --- refusals: need, have, who holds it, what to change */
 
-static int refuse(struct stage *stage, const struct quota_answer *answer, const struct evict_plan *plan,
-		  struct larder_error *err)
+static int refuse(struct stage *stage, const struct quota_answer *answer,
+		  const struct evict_plan *plan, struct larder_error *err)
 {
 	char need[32], have[32], leased[32], pinned[32], staging[32];
-	uint64_t reserved = stage->tier->reserved_bytes; /* by other stages: this one has nothing yet */
-	bool inodes = answer->room.inodes < stage->need_inodes && answer->room.bytes >= stage->need_bytes;
+	uint64_t reserved =
+		stage->tier->reserved_bytes; /* by other stages: this one has nothing yet */
+	bool inodes =
+		answer->room.inodes < stage->need_inodes && answer->room.bytes >= stage->need_bytes;
 
 	inventory_count(stage->d->inv, INV_COUNTER_refused_admissions, 1);
 	if (inodes)
-		return larder_error_set(err, ENOSPC,
-					"%s:%s needs %llu inodes on this node and %llu can be had; fewer, larger shards would fit",
-					stage->tree.name, stage->tree.version, (unsigned long long)stage->need_inodes,
-					(unsigned long long)answer->room.inodes);
+		return larder_error_set(
+			err, ENOSPC,
+			"%s:%s needs %llu inodes on this node and %llu can be had; fewer, larger shards would fit",
+			stage->tree.name, stage->tree.version,
+			(unsigned long long)stage->need_inodes,
+			(unsigned long long)answer->room.inodes);
 	larder_size_format(stage->need_bytes, need, sizeof(need));
 	larder_size_format(quota_add(answer->room.bytes, plan->bytes), have, sizeof(have));
-	if (answer->verdict == QUOTA_NEVER && !plan->leased_bytes && !plan->pinned_bytes && !reserved)
-		return larder_error_set(err, ENOSPC,
-					"%s:%s needs %s and this node's cache can hold %s at most; use --dataset-mode=bypass or a SUBSET of it",
-					stage->tree.name, stage->tree.version, need,
-					larder_size_format(answer->room.max_bytes, have, sizeof(have)));
-	return larder_error_set(err, ENOSPC,
-				"%s:%s needs %s and %s can be had (%s is leased by running jobs, %s pinned, %s kept for what is being staged now)",
-				stage->tree.name, stage->tree.version, need, have,
-				larder_size_format(plan->leased_bytes, leased, sizeof(leased)),
-				larder_size_format(plan->pinned_bytes, pinned, sizeof(pinned)),
-				larder_size_format(reserved, staging, sizeof(staging)));
+	if (answer->verdict == QUOTA_NEVER && !plan->leased_bytes && !plan->pinned_bytes &&
+	    !reserved)
+		return larder_error_set(
+			err, ENOSPC,
+			"%s:%s needs %s and this node's cache can hold %s at most; use --dataset-mode=bypass or a SUBSET of it",
+			stage->tree.name, stage->tree.version, need,
+			larder_size_format(answer->room.max_bytes, have, sizeof(have)));
+	return larder_error_set(
+		err, ENOSPC,
+		"%s:%s needs %s and %s can be had (%s is leased by running jobs, %s pinned, %s kept for what is being staged now)",
+		stage->tree.name, stage->tree.version, need, have,
+		larder_size_format(plan->leased_bytes, leased, sizeof(leased)),
+		larder_size_format(plan->pinned_bytes, pinned, sizeof(pinned)),
+		larder_size_format(reserved, staging, sizeof(staging)));
 }
 
 /* --- admission */
@@ -154,8 +165,8 @@ void space_ask(struct stage *stage)
 	if (rc == 0)
 		return; /* space_changed() comes */
 	if (rc < 0)
-		log_event(LOG_LEVEL_WARNING, "admission.refused", "dataset=%s:%s error=\"%s\"", stage->tree.name,
-			  stage->tree.version, err.text);
+		log_event(LOG_LEVEL_WARNING, "admission.refused", "dataset=%s:%s error=\"%s\"",
+			  stage->tree.name, stage->tree.version, err.text);
 	stage_admitted(stage, rc < 0 ? rc : 0, &err);
 }
 
@@ -169,8 +180,8 @@ void space_changed(struct larderd *d, struct node_tier *tier)
 	if (!ids)
 		return; /* the timer tries again */
 	HASH_ITER(hh, d->stages, stage, tmp)
-		if (stage->tier == tier && stage->phase == STAGE_ADMITTING)
-			ids[n++] = stage->tree_id;
+	if (stage->tier == tier && stage->phase == STAGE_ADMITTING)
+		ids[n++] = stage->tree_id;
 	for (unsigned int i = 0; i < n; i++) {
 		stage = stage_of(d, ids[i]);
 		if (stage && stage->phase == STAGE_ADMITTING)
@@ -178,7 +189,8 @@ void space_changed(struct larderd *d, struct node_tier *tier)
 	}
 }
 
-struct node_tier *space_choose_tier(struct larderd *d, const struct inv_tree *tree, struct larder_error *err)
+struct node_tier *space_choose_tier(struct larderd *d, const struct inv_tree *tree,
+				    struct larder_error *err)
 {
 	struct node_tier *best = NULL;
 	struct larder_error why = {0};
@@ -194,7 +206,8 @@ struct node_tier *space_choose_tier(struct larderd *d, const struct inv_tree *tr
 			larder_error_set(&why, EIO, "%s", tier->problem);
 		if (!tier->tier || tier_alive(tier->tier, &why))
 			continue;
-		if (!inventory_tree_base(d->inv, tier->config->name, tree->domain, tree->name, 0, &base, &why))
+		if (!inventory_tree_base(d->inv, tier->config->name, tree->domain, tree->name, 0,
+					 &base, &why))
 			return tier;
 		if (space_look(d, tier, &look, &why))
 			continue;
@@ -217,13 +230,15 @@ static void watch_tier(struct larderd *d, struct node_tier *tier)
 	uint64_t above, down_to, bytes, inodes;
 
 	if (space_look(d, tier, &look, &err)) {
-		log_event(LOG_LEVEL_ERR, "tier.look", "tier=%s error=\"%s\"", tier->config->name, err.text);
+		log_event(LOG_LEVEL_ERR, "tier.look", "tier=%s error=\"%s\"", tier->config->name,
+			  err.text);
 		return;
 	}
 	space_marks(tier, &look, &above, &down_to);
 	if (quota_pressure(&look, above, down_to, &bytes, &inodes) &&
 	    evictor_make_room(d, tier, bytes, inodes, true, &plan, &err))
-		log_event(LOG_LEVEL_ERR, "evict.background", "tier=%s error=\"%s\"", tier->config->name, err.text);
+		log_event(LOG_LEVEL_ERR, "evict.background", "tier=%s error=\"%s\"",
+			  tier->config->name, err.text);
 	evictor_empty_trash(d, tier, false);
 }
 

@@ -1,6 +1,7 @@
 /*
- * Owns the stages under way, one per tree: from the first one who wants it to READY, PARTIAL or FAILED.
- * Chooses no victims and reads no origin itself. Joined by requests of jobs and by the CLI's verbs.
+ * Owns the stages under way, one per tree: from the first one who wants it to READY, PARTIAL or
+ * FAILED. Chooses no victims and reads no origin itself. Joined by requests of jobs and by the
+ * CLI's verbs.
  */
 #include "server/stage.h"
 
@@ -35,8 +36,8 @@ bool stage_uses(struct larderd *d, uint64_t tree_id)
 	if (stage_of(d, tree_id))
 		return true;
 	HASH_ITER(hh, d->stages, stage, tmp)
-		if (stage->plan && stage->plan->has_base && stage->plan->base.id == tree_id)
-			return true;
+	if (stage->plan && stage->plan->has_base && stage->plan->base.id == tree_id)
+		return true;
 	return false;
 }
 
@@ -55,8 +56,8 @@ static struct stage *stage_create(struct larderd *d, uint64_t tree_id, int manif
 		return NULL;
 	stage->tier = dataset_tier(d, stage->tree.tier);
 	if (!stage->tier) {
-		larder_error_set(err, EIO, "tier %s, which holds %s:%s, cannot be used", stage->tree.tier,
-				 stage->tree.name, stage->tree.version);
+		larder_error_set(err, EIO, "tier %s, which holds %s:%s, cannot be used",
+				 stage->tree.tier, stage->tree.name, stage->tree.version);
 		return NULL;
 	}
 	if (stage->tree.state != LARDER_TREE_STAGING &&
@@ -94,7 +95,8 @@ int stage_join(struct larderd *d, uint64_t tree_id, int manifest_fd, struct inte
 	if (!stage)
 		return -err->code;
 	interest->stage = stage;
-	interest->planned = stage->plan && !stage->cancelled && plan_covers(stage, interest->subset);
+	interest->planned =
+		stage->plan && !stage->cancelled && plan_covers(stage, interest->subset);
 	DL_APPEND(stage->interests, interest);
 	if (!joined) { /* by letter: done() must never come from in here */
 		stage->phase = STAGE_PLANNING;
@@ -120,7 +122,9 @@ void stage_leave(struct interest *interest)
 	if (stage->phase == STAGE_RUNNING)
 		transfer_cancel(stage->transfer);
 	else if (stage->phase != STAGE_PLANNING)
-		stage_end(stage, -ECANCELED, &(struct larder_error){.code = ECANCELED, .text = "nobody wants it any more"});
+		stage_end(stage, -ECANCELED,
+			  &(struct larder_error){.code = ECANCELED,
+						 .text = "nobody wants it any more"});
 }
 
 /* --- planning */
@@ -131,7 +135,9 @@ void stage_begin(void *arg)
 	struct larder_error err = {0};
 
 	if (!stage->interests) { /* left before it began */
-		stage_end(stage, -ECANCELED, &(struct larder_error){.code = ECANCELED, .text = "nobody wants it any more"});
+		stage_end(stage, -ECANCELED,
+			  &(struct larder_error){.code = ECANCELED,
+						 .text = "nobody wants it any more"});
 		return;
 	}
 	stage->cancelled = false;
@@ -141,7 +147,8 @@ void stage_begin(void *arg)
 	}
 	stage->phase = STAGE_PLANNING;
 	/* again: what it was blocked by, or the round before, has changed what is here */
-	if (inventory_tree_get(stage->d->inv, stage->tree_id, &stage->tree, &err) || stage_plan_begin(stage, &err))
+	if (inventory_tree_get(stage->d->inv, stage->tree_id, &stage->tree, &err) ||
+	    stage_plan_begin(stage, &err))
 		stage_end(stage, -err.code, &err);
 }
 
@@ -247,9 +254,10 @@ static void stage_transfer(struct stage *stage)
 	stage->began_ms = stage->rate_ms = now_mono_ms();
 	stage->d->running_transfers++;
 	log_event(LOG_LEVEL_INFO, "stage.begin",
-		  "dataset=%s:%s fetch_bytes=%llu fetch_shards=%llu link_bytes=%llu origin=%s", plan->tree.name,
-		  plan->tree.version, (unsigned long long)plan->sums.fetch_bytes,
-		  (unsigned long long)plan->sums.fetch_shards, (unsigned long long)plan->sums.link_bytes, plan->tree.origin);
+		  "dataset=%s:%s fetch_bytes=%llu fetch_shards=%llu link_bytes=%llu origin=%s",
+		  plan->tree.name, plan->tree.version, (unsigned long long)plan->sums.fetch_bytes,
+		  (unsigned long long)plan->sums.fetch_shards,
+		  (unsigned long long)plan->sums.link_bytes, plan->tree.origin);
 	if (transfer_start(stage->d->pool, origins, &params, &stage->transfer, &err))
 		stage_end(stage, -err.code, &err);
 }
@@ -259,8 +267,8 @@ static struct stage *next_queued(struct larderd *d)
 	struct stage *stage, *tmp;
 
 	HASH_ITER(hh, d->stages, stage, tmp)
-		if (stage->phase == STAGE_QUEUED)
-			return stage;
+	if (stage->phase == STAGE_QUEUED)
+		return stage;
 	return NULL;
 }
 
@@ -287,10 +295,11 @@ void stages_close(struct larderd *d)
 {
 	struct stage *stage, *tmp;
 
-	HASH_ITER(hh, d->stages, stage, tmp) {
+	HASH_ITER(hh, d->stages, stage, tmp)
+	{
 		struct interest *one, *next;
 
 		DL_FOREACH_SAFE(stage->interests, one, next)
-			stage_leave(one);
+		stage_leave(one);
 	}
 }

@@ -16,16 +16,16 @@ struct interest {
 	struct interest *prev, *next;
 	struct stage *stage; /* NULL: not in any */
 	const char *subset;  /* NULL: all of it; borrowed */
-	bool planned;        /* the transfer under way covers it */
+	bool planned;	     /* the transfer under way covers it */
 	/* Once; the interest is in no stage any more. rc 0: what was wanted is there, durable. */
 	void (*done)(struct interest *interest, int rc, const struct larder_error *err);
 };
 
 enum stage_phase {
-	STAGE_BLOCKED,   /* the tree is being trimmed or checked: begins when that is over */
-	STAGE_PLANNING,  /* a worker makes directories and reads manifests */
+	STAGE_BLOCKED,	 /* the tree is being trimmed or checked: begins when that is over */
+	STAGE_PLANNING,	 /* a worker makes directories and reads manifests */
 	STAGE_ADMITTING, /* waits for room */
-	STAGE_QUEUED,    /* waits for its turn */
+	STAGE_QUEUED,	 /* waits for its turn */
 	STAGE_RUNNING,
 };
 
@@ -37,17 +37,17 @@ struct stage {
 	struct node_tier *tier;
 	enum stage_phase phase;
 	struct interest *interests;
-	struct letter letter; /* to begin */
+	struct letter letter;	 /* to begin */
 	struct stage_plan *plan; /* what the worker made: stage_plan.h */
 	struct transfer *transfer;
-	int manifest_fd;         /* for making the tree; -1: it has its manifest */
-	uint64_t need_bytes, need_inodes; /* to reserve */
-	uint64_t held_bytes, held_inodes; /* still reserved */
+	int manifest_fd;			/* for making the tree; -1: it has its manifest */
+	uint64_t need_bytes, need_inodes;	/* to reserve */
+	uint64_t held_bytes, held_inodes;	/* still reserved */
 	uint64_t durable_shards, durable_bytes; /* of this stage */
-	int64_t began_ms;        /* of the transfer */
-	int64_t rate_ms;         /* for the rate of the last seconds */
+	int64_t began_ms;			/* of the transfer */
+	int64_t rate_ms;			/* for the rate of the last seconds */
 	uint64_t rate_bytes, rate;
-	bool retried;            /* once after ENOSPC */
+	bool retried; /* once after ENOSPC */
 	bool cancelled;
 	bool ending;
 };
@@ -71,7 +71,8 @@ void stage_unblock(struct larderd *d, uint64_t tree_id);
 void stage_admitted(struct stage *stage, int rc, const struct larder_error *err);
 
 /* For status, AWAIT and metrics. */
-void stage_describe(struct stage *stage, struct larder_msg_TRANSFER *row, char label[], char engine[64]);
+void stage_describe(struct stage *stage, struct larder_msg_TRANSFER *row, char label[],
+		    char engine[64]);
 /* All are cancelled and over when this returns; for the end of the daemon. */
 void stages_close(struct larderd *d);
 

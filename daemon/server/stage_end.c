@@ -47,12 +47,13 @@ static int record_end(struct stage *stage, enum larder_tree_state state, int64_t
 	inventory_count(inv, INV_COUNTER_reused_bytes, p.linked_bytes);
 	inventory_count(inv, INV_COUNTER_digest_mismatches, p.digest_mismatches);
 	inventory_count(inv, INV_COUNTER_origin_errors, p.origin_errors);
-	inventory_event_add(inv, now_s(), state == LARDER_TREE_FAILED ? "stage.failed" : "stage.done",
-			    "dataset=%s:%s state=%s origin_bytes=%llu linked_bytes=%llu shards=%llu ms=%lld%s%s",
-			    stage->tree.name, stage->tree.version, larder_tree_state_word(state),
-			    (unsigned long long)p.origin_bytes, (unsigned long long)p.linked_bytes,
-			    (unsigned long long)stage->durable_shards, (long long)ms,
-			    why && why->text[0] ? " error=" : "", why ? why->text : "");
+	inventory_event_add(
+		inv, now_s(), state == LARDER_TREE_FAILED ? "stage.failed" : "stage.done",
+		"dataset=%s:%s state=%s origin_bytes=%llu linked_bytes=%llu shards=%llu ms=%lld%s%s",
+		stage->tree.name, stage->tree.version, larder_tree_state_word(state),
+		(unsigned long long)p.origin_bytes, (unsigned long long)p.linked_bytes,
+		(unsigned long long)stage->durable_shards, (long long)ms,
+		why && why->text[0] ? " error=" : "", why ? why->text : "");
 	if (inventory_tree_state(inv, stage->tree_id, state, why ? why->text : NULL, err) ||
 	    (state == LARDER_TREE_READY && inventory_tree_staged(inv, stage->tree_id, ms, err)) ||
 	    inventory_commit(inv, err)) {
@@ -67,8 +68,9 @@ static enum larder_tree_state end_state(const struct stage *stage, int rc)
 	bool whole = stage->plan && stage->plan->n_subsets == 0;
 
 	if (rc == 0)
-		return whole || stage->tree.present_shards == stage->tree.shards ? LARDER_TREE_READY
-										 : LARDER_TREE_PARTIAL;
+		return whole || stage->tree.present_shards == stage->tree.shards
+			       ? LARDER_TREE_READY
+			       : LARDER_TREE_PARTIAL;
 	return rc == -ECANCELED ? LARDER_TREE_PARTIAL : LARDER_TREE_FAILED;
 }
 
@@ -85,14 +87,15 @@ static void end_round(struct stage *stage)
 	stage->plan = NULL;
 }
 
-/* Found anew each time: one who is told may make others leave (a job that fails leaves all it wanted). */
+/* Found anew each time: one who is told may make others leave (a job that fails leaves all it
+ * wanted). */
 static struct interest *next_told(const struct stage *stage, int rc)
 {
 	struct interest *one;
 
 	DL_FOREACH(stage->interests, one)
-		if ((rc != 0 && rc != -ECANCELED) || one->planned)
-			return one;
+	if ((rc != 0 && rc != -ECANCELED) || one->planned)
+		return one;
 	return NULL;
 }
 
@@ -113,8 +116,8 @@ static bool again(struct stage *stage, int rc)
 	if (rc == -ENOSPC && stage->phase == STAGE_RUNNING && !stage->retried && stage->interests) {
 		stage->retried = true; /* somebody else filled the disk: evict and try once more */
 		inventory_count(stage->d->inv, INV_COUNTER_enospc_evictions, 1);
-		inventory_event_add(stage->d->inv, now_s(), "stage.enospc", "dataset=%s:%s", stage->tree.name,
-				    stage->tree.version);
+		inventory_event_add(stage->d->inv, now_s(), "stage.enospc", "dataset=%s:%s",
+				    stage->tree.name, stage->tree.version);
 		return true;
 	}
 	return rc == -ECANCELED && stage->interests; /* cancelled, and wanted again since */
@@ -130,19 +133,22 @@ void stage_end(struct stage *stage, int rc, const struct larder_error *err)
 	bool repeat = again(stage, rc);
 
 	stage->ending = true;
-	if (!repeat && record_end(stage, state, ms, rc && rc != -ECANCELED ? err : NULL, &problem)) {
+	if (!repeat &&
+	    record_end(stage, state, ms, rc && rc != -ECANCELED ? err : NULL, &problem)) {
 		log_event(LOG_LEVEL_ERR, "stage.record", "error=\"%s\"", problem.text);
 		rc = rc ? rc : -problem.code;
 		err = rc ? err : &problem;
 	}
-	log_event(LOG_LEVEL_INFO, "stage.end", "dataset=%s:%s rc=%d state=%s ms=%lld error=\"%s\"", stage->tree.name,
-		  stage->tree.version, rc, larder_tree_state_word(state), (long long)ms, rc ? err->text : "");
+	log_event(LOG_LEVEL_INFO, "stage.end", "dataset=%s:%s rc=%d state=%s ms=%lld error=\"%s\"",
+		  stage->tree.name, stage->tree.version, rc, larder_tree_state_word(state),
+		  (long long)ms, rc ? err->text : "");
 	end_round(stage);
 	if (!repeat)
 		tell(stage, rc, err);
 	stage->ending = false;
 	if (stage->interests) {
-		if (repeat || !inventory_tree_state(d->inv, stage->tree_id, LARDER_TREE_STAGING, NULL, &problem)) {
+		if (repeat || !inventory_tree_state(d->inv, stage->tree_id, LARDER_TREE_STAGING,
+						    NULL, &problem)) {
 			stage_begin(stage);
 			return;
 		}

@@ -7,7 +7,7 @@
 /* News from a transfer's threads. */
 struct stage_letter {
 	struct letter letter;
-	struct stage *stage;     /* of a transfer that is over */
+	struct stage *stage;	 /* of a transfer that is over */
 	struct stage_plan *plan; /* of durable shards */
 	int rc;
 	struct larder_error err;
@@ -21,7 +21,8 @@ void stage_begin(void *arg);
 /* A round is over. Tells whom it served; begins again for who came later; else frees the stage. */
 void stage_end(struct stage *stage, int rc, const struct larder_error *err);
 /* Shards are durable: into the inventory. */
-void stage_account(struct stage *stage, const struct stage_letter *letter, struct larder_error *err);
+void stage_account(struct stage *stage, const struct stage_letter *letter,
+		   struct larder_error *err);
 /* A place among the running transfers is free. */
 void stage_start_next(struct larderd *d);
 

@@ -16,7 +16,8 @@
 #include "larder/cleanup.h"
 #include "server/dataset.h"
 
-#define NO_GROUP   65534u /* of a publisher whom NSS does not know: its uid's number is some other group's */
+#define NO_GROUP                                                                                   \
+	65534u /* of a publisher whom NSS does not know: its uid's number is some other group's */
 #define TIER_BLOCK 4096u /* what a small file takes on the file systems that tiers are on */
 
 /* The publisher's groups; NSS may block. One that NSS does not know has none. */
@@ -26,7 +27,8 @@ static int find_groups(struct stage_plan *plan)
 	struct passwd pw, *found = NULL;
 	int n = 64;
 
-	plan->as = (struct source_as){.uid = plan->tree.publisher, .gid = plan->tree.publisher ? NO_GROUP : 0};
+	plan->as = (struct source_as){.uid = plan->tree.publisher,
+				      .gid = plan->tree.publisher ? NO_GROUP : 0};
 	if (getpwuid_r(plan->tree.publisher, &pw, buf, sizeof(buf), &found) || !found)
 		return 0;
 	for (int tries = 0; tries < 2; tries++) {
@@ -60,11 +62,14 @@ static int open_files(struct stage_plan *plan)
 	rc = larder_manifest_head_read(plan->manifest_fd, &plan->head, &plan->err);
 	if (rc)
 		return rc;
-	if (plan->head.shards != plan->tree.shards || plan->head.bytes != plan->tree.bytes) /* bitmaps are of this size */
-		return larder_error_set(&plan->err, EBADMSG,
-					"the manifest of %s:%s is another than the one this node knows by its digest; publish it again",
-					plan->tree.name, plan->tree.version);
-	if (plan->has_base && tree_open_manifest(plan->tier, &base, &plan->base_manifest_fd, &ignored))
+	if (plan->head.shards != plan->tree.shards ||
+	    plan->head.bytes != plan->tree.bytes) /* bitmaps are of this size */
+		return larder_error_set(
+			&plan->err, EBADMSG,
+			"the manifest of %s:%s is another than the one this node knows by its digest; publish it again",
+			plan->tree.name, plan->tree.version);
+	if (plan->has_base &&
+	    tree_open_manifest(plan->tier, &base, &plan->base_manifest_fd, &ignored))
 		plan->has_base = false; /* then everything is fetched */
 	return tree_sink_create(&(struct tree_sink_params){.tier = plan->tier,
 							   .key = key,
@@ -93,7 +98,8 @@ static void plan_run(struct work *work)
 	};
 	plan->rc = transfer_plan(&want, TIER_BLOCK, &plan->stop, &plan->sums, &plan->err);
 	if (!plan->rc && plan->n_subsets && plan->sums.shards == 0)
-		plan->rc = larder_error_set(&plan->err, ENOENT, "no shard of %s:%s is in %s; name a part that it has",
+		plan->rc = larder_error_set(&plan->err, ENOENT,
+					    "no shard of %s:%s is in %s; name a part that it has",
 					    plan->tree.name, plan->tree.version, plan->subsets[0]);
 }
 
@@ -125,14 +131,16 @@ static int collect_subsets(struct stage_plan *plan, struct larder_error *err)
 	struct interest *one;
 	unsigned int n = 0;
 
-	DL_FOREACH(plan->stage->interests, one) {
+	DL_FOREACH(plan->stage->interests, one)
+	{
 		one->planned = true;
 		n++;
 	}
 	plan->subsets = calloc(n + 1, sizeof(char *));
 	if (!plan->subsets)
 		return larder_error_set(err, ENOMEM, "out of memory");
-	DL_FOREACH(plan->stage->interests, one) {
+	DL_FOREACH(plan->stage->interests, one)
+	{
 		if (!one->subset) {
 			subsets_forget(plan);
 			return 0;
@@ -154,7 +162,8 @@ static int load_present(struct stage_plan *plan, struct larder_error *err)
 	plan->present = calloc(shards / 8 + 1, 1);
 	if (!plan->present)
 		return larder_error_set(err, ENOMEM, "out of memory");
-	return inventory_bitmap_load(plan->stage->d->inv, plan->tree.id, plan->present, shards, err);
+	return inventory_bitmap_load(plan->stage->d->inv, plan->tree.id, plan->present, shards,
+				     err);
 }
 
 static void close_fd(int fd)
@@ -177,8 +186,9 @@ int stage_plan_begin(struct stage *stage, struct larder_error *err)
 	plan->tree = stage->tree;
 	plan->new_manifest_fd = take_fd(&stage->manifest_fd);
 	plan->manifest_fd = plan->base_manifest_fd = -1;
-	plan->has_base = !inventory_tree_base(stage->d->inv, stage->tree.tier, stage->tree.domain,
-					      stage->tree.name, stage->tree.id, &plan->base, &ignored);
+	plan->has_base =
+		!inventory_tree_base(stage->d->inv, stage->tree.tier, stage->tree.domain,
+				     stage->tree.name, stage->tree.id, &plan->base, &ignored);
 	if (load_present(plan, err) || collect_subsets(plan, err)) {
 		stage_plan_destroy(stage->d, plan);
 		return -err->code;

@@ -14,18 +14,19 @@
 struct stage_plan {
 	struct work work;
 	struct larderd *d;
-	struct stage *stage; /* NULL: its round is over */
-	_Atomic unsigned int letters; /* of durable shards, on their way; the last one of a plan that is gone frees it */
+	struct stage *stage;	      /* NULL: its round is over */
+	_Atomic unsigned int letters; /* of durable shards, on their way; the last one of a plan
+					 that is gone frees it */
 	bool gone;
 	struct tier *tier;
 	struct inv_tree tree, base;
 	bool has_base;
 	int new_manifest_fd; /* to make the tree from; -1 */
 	int manifest_fd, base_manifest_fd;
-	uint8_t *present;    /* bits; owned */
-	char **subsets;      /* owned; n_subsets 0: all */
+	uint8_t *present; /* bits; owned */
+	char **subsets;	  /* owned; n_subsets 0: all */
 	unsigned int n_subsets;
-	gid_t *groups;       /* owned */
+	gid_t *groups; /* owned */
 	struct source_as as;
 	struct larder_manifest_head head; /* its origins, in order of preference */
 	struct sink *sink;

@@ -16,16 +16,11 @@
 static const char *phase_word(const struct stage *stage, const struct transfer_progress *p)
 {
 	switch (stage->phase) {
-	case STAGE_BLOCKED:
-		return "blocked";
-	case STAGE_PLANNING:
-		return "planning";
-	case STAGE_ADMITTING:
-		return "waiting for room";
-	case STAGE_QUEUED:
-		return "queued";
-	case STAGE_RUNNING:
-		break;
+	case STAGE_BLOCKED: return "blocked";
+	case STAGE_PLANNING: return "planning";
+	case STAGE_ADMITTING: return "waiting for room";
+	case STAGE_QUEUED: return "queued";
+	case STAGE_RUNNING: break;
 	}
 	return p->phase ? p->phase : "copying";
 }
@@ -51,11 +46,12 @@ static unsigned int count_waiters(const struct stage *stage)
 	unsigned int n = 0;
 
 	DL_FOREACH(stage->interests, one)
-		n++;
+	n++;
 	return n;
 }
 
-void stage_describe(struct stage *stage, struct larder_msg_TRANSFER *row, char label[], char engine[64])
+void stage_describe(struct stage *stage, struct larder_msg_TRANSFER *row, char label[],
+		    char engine[64])
 {
 	struct transfer_progress p = {0};
 	const struct stage_plan *plan = stage->plan;
@@ -80,5 +76,7 @@ void stage_describe(struct stage *stage, struct larder_msg_TRANSFER *row, char l
 	if (stage->phase == STAGE_RUNNING)
 		row->bytes_per_s = rate_now(stage, p.done_bytes);
 	if (row->bytes_per_s && row->need_bytes >= row->done_bytes)
-		row->eta_ms = (int64_t)((row->need_bytes - row->done_bytes) / row->bytes_per_s * 1000 + 500);
+		row->eta_ms =
+			(int64_t)((row->need_bytes - row->done_bytes) / row->bytes_per_s * 1000 +
+				  500);
 }

@@ -39,8 +39,8 @@ static int read_boot_id(struct larderd *d, struct larder_error *err)
 	ssize_t n = fd < 0 ? -1 : read(fd, d->boot_id, sizeof(d->boot_id) - 1);
 
 	if (n <= 0)
-		return larder_error_set(err, n < 0 ? errno : ENODATA, "boot_id_file %s: %s", d->config.boot_id_file,
-					n < 0 ? strerror(errno) : "empty");
+		return larder_error_set(err, n < 0 ? errno : ENODATA, "boot_id_file %s: %s",
+					d->config.boot_id_file, n < 0 ? strerror(errno) : "empty");
 	d->boot_id[n] = '\0';
 	d->boot_id[strcspn(d->boot_id, "\n")] = '\0';
 	return 0;
@@ -91,7 +91,8 @@ static int open_inventory(struct larderd *d, bool *fresh, struct larder_error *e
 	int rc;
 
 	if (mkdir(d->config.state_dir, 0700) && errno != EEXIST)
-		return larder_error_set(err, errno, "state_dir %s: %s", d->config.state_dir, strerror(errno));
+		return larder_error_set(err, errno, "state_dir %s: %s", d->config.state_dir,
+					strerror(errno));
 	rc = inventory_open(d->config.state_dir, d->config.allow_tmpfs_state, &d->inv, err);
 	if (rc == -EUCLEAN)
 		log_event(LOG_LEVEL_ERR, "inventory.damaged", "error=\"%s\"", err->text);
@@ -101,7 +102,8 @@ static int open_inventory(struct larderd *d, bool *fresh, struct larder_error *e
 	if (!inventory_meta_get(d->inv, "inflation", value, sizeof(value), &ignored))
 		d->inflation = strtod(value, NULL);
 	inventory_meta_get(d->inv, "drained", d->drained, sizeof(d->drained), &ignored);
-	rc = sd_event_add_io(d->event, &d->inv_source, inventory_fd(d->inv), EPOLLIN, on_barriers, d);
+	rc = sd_event_add_io(d->event, &d->inv_source, inventory_fd(d->inv), EPOLLIN, on_barriers,
+			     d);
 	return rc < 0 ? larder_error_set(err, rc, "event loop: %s", strerror(-rc)) : 0;
 }
 
@@ -109,7 +111,8 @@ static int open_inventory(struct larderd *d, bool *fresh, struct larder_error *e
 static int make_view_root(const struct config *config, struct larder_error *err)
 {
 	if (mkdir(config->view_root, 0755) && errno != EEXIST)
-		return larder_error_set(err, errno, "view_root %s: %s", config->view_root, strerror(errno));
+		return larder_error_set(err, errno, "view_root %s: %s", config->view_root,
+					strerror(errno));
 	return 0;
 }
 
@@ -167,11 +170,14 @@ static int start_threads(struct larderd *d, struct larder_error *err)
 	};
 	char helper[4096];
 
-	if (mailbox_create(d->event, &d->mailbox, err) || worker_pool_create(d->mailbox, 4, &d->workers, err) ||
-	    worker_pool_create(d->mailbox, 3, &d->slow, err) || xfer_pool_create(&params, &d->pool, err))
+	if (mailbox_create(d->event, &d->mailbox, err) ||
+	    worker_pool_create(d->mailbox, 4, &d->workers, err) ||
+	    worker_pool_create(d->mailbox, 3, &d->slow, err) ||
+	    xfer_pool_create(&params, &d->pool, err))
 		return -err->code;
 	snprintf(helper, sizeof(helper), "%s/larder-slurm-helper", d->config.helper_dir);
-	return slurmq_create(d->event, helper, d->config.slurm_conf, d->node, d->config.slurm_timeout, &d->slurm, err);
+	return slurmq_create(d->event, helper, d->config.slurm_conf, d->node,
+			     d->config.slurm_timeout, &d->slurm, err);
 }
 
 /* --- what was, and what follows from it */
@@ -190,7 +196,8 @@ static int note_id(const struct inv_tree *tree, void *arg)
 {
 	struct id_list *list = arg;
 
-	if ((list->tier && strcmp(list->tier, tree->tier) != 0) || (!list->tier && tree->state != list->state))
+	if ((list->tier && strcmp(list->tier, tree->tier) != 0) ||
+	    (!list->tier && tree->state != list->state))
 		return 0;
 	if (list->n == list->room) {
 		size_t room = list->room ? list->room * 2 : 64;
@@ -232,8 +239,8 @@ int forget_tier(struct larderd *d, struct node_tier *tier, const char *id, struc
 
 static int resume(struct larderd *d, bool fresh, struct larder_error *err)
 {
-	if (reload_apply(d, err) || reconcile_boot(d, err) || demote(d, err) || evictor_resume(d, err) ||
-	    requests_restore(d, err))
+	if (reload_apply(d, err) || reconcile_boot(d, err) || demote(d, err) ||
+	    evictor_resume(d, err) || requests_restore(d, err))
 		return -err->code;
 	for (unsigned int i = 0; i < d->config.n_tiers; i++)
 		if (d->tiers[i].tier)
@@ -265,7 +272,8 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 	sessions_close(d);
 	requests_close(d);
 	orders_close(d);
-	return sd_event_add_time_relative(d->event, &d->stop_timer, CLOCK_MONOTONIC, 0, 0, on_stopping, d);
+	return sd_event_add_time_relative(d->event, &d->stop_timer, CLOCK_MONOTONIC, 0, 0,
+					  on_stopping, d);
 }
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
@@ -309,11 +317,11 @@ int larderd_start(struct larderd *d, struct larder_error *err)
 	raise_limits();
 	admins_look_up(&d->config, &d->admins);
 	if (watch_signals(d, err) || identify(d, err) || open_inventory(d, &fresh, err) ||
-	    make_view_root(&d->config, err) || open_tiers(d, err) ||
-	    start_threads(d, err) || resume(d, fresh, err) || timers_start(d, err) || sessions_open(d, err))
+	    make_view_root(&d->config, err) || open_tiers(d, err) || start_threads(d, err) ||
+	    resume(d, fresh, err) || timers_start(d, err) || sessions_open(d, err))
 		return err->code ? -err->code : -EIO;
-	log_event(LOG_LEVEL_INFO, "start", "node=%s version=%s engine=\"%s\" socket=%s", d->node, LARDER_VERSION,
-		  xfer_pool_engine(d->pool), d->config.socket);
+	log_event(LOG_LEVEL_INFO, "start", "node=%s version=%s engine=\"%s\" socket=%s", d->node,
+		  LARDER_VERSION, xfer_pool_engine(d->pool), d->config.socket);
 	sd_notify(0, "READY=1");
 	sd_event_set_watchdog(d->event, true);
 	return 0;

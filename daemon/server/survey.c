@@ -1,6 +1,7 @@
 /*
- * Owns the comparison of trees on disk with rows in the inventory. Reads disks only on a worker, and
- * changes rows only on the control thread, tree by tree. Started when the inventory is new, and by gc.
+ * Owns the comparison of trees on disk with rows in the inventory. Reads disks only on a worker,
+ * and changes rows only on the control thread, tree by tree. Started when the inventory is new, and
+ * by gc.
  */
 #include "server/survey.h"
 
@@ -22,14 +23,15 @@
 struct found {
 	struct found *prev, *next;
 	struct inv_tree tree; /* as far as the disk tells */
-	uint8_t *bits;        /* adopt: which shards are there */
-	bool sound;           /* its manifest's head can be read */
+	uint8_t *bits;	      /* adopt: which shards are there */
+	bool sound;	      /* its manifest's head can be read */
 };
 
 struct survey {
 	struct work work;
 	struct larderd *d;
-	unsigned int n_tiers; /* d's configuration is the control thread's: it may be read again meanwhile */
+	unsigned int n_tiers; /* d's configuration is the control thread's: it may be read again
+				 meanwhile */
 	enum survey_mode mode;
 	struct session *session; /* NULL: nobody, or gone */
 	struct found *found;
@@ -39,7 +41,8 @@ struct survey {
 
 /* --- on the worker */
 
-static void describe_found(struct found *f, const struct tree_key *key, const struct larder_manifest_head *head)
+static void describe_found(struct found *f, const struct tree_key *key,
+			   const struct larder_manifest_head *head)
 {
 	struct inv_tree *tree = &f->tree;
 
@@ -54,7 +57,8 @@ static void describe_found(struct found *f, const struct tree_key *key, const st
 	tree->bytes = head->bytes;
 	snprintf(tree->origin, sizeof(tree->origin), "%s", head->n_origins ? head->origins[0] : "");
 	larder_access_format(&head->access, tree->access, sizeof(tree->access));
-	tree->owner = key->domain[0] == 'u' ? (uint32_t)strtoul(key->domain + 1, NULL, 10) : INV_OWNER_SITE;
+	tree->owner = key->domain[0] == 'u' ? (uint32_t)strtoul(key->domain + 1, NULL, 10)
+					    : INV_OWNER_SITE;
 	tree->publisher = (uint32_t)strtoul(key->domain + 1, NULL, 10);
 }
 
@@ -84,7 +88,8 @@ static void survey_run(struct work *work)
 
 	for (unsigned int i = 0; i < survey->n_tiers; i++) {
 		survey->tier = &survey->d->tiers[i];
-		if (survey->tier->tier && tier_each_tree(survey->tier->tier, on_tree, survey, &survey->err))
+		if (survey->tier->tier &&
+		    tier_each_tree(survey->tier->tier, on_tree, survey, &survey->err))
 			return;
 	}
 }
@@ -96,7 +101,8 @@ static bool row_exists(struct larderd *d, const struct inv_tree *tree)
 	struct larder_error ignored;
 	struct inv_tree row;
 
-	return !inventory_tree_find(d->inv, tree->domain, tree->name, tree->version, tree->digest, &row, &ignored);
+	return !inventory_tree_find(d->inv, tree->domain, tree->name, tree->version, tree->digest,
+				    &row, &ignored);
 }
 
 /* Inserted as STAGING, then what was found: names are only made after verification. */
@@ -114,9 +120,12 @@ static int adopt_row(struct larderd *d, struct found *f, struct larder_error *er
 	if (!rc && !whole)
 		rc = inventory_bitmap_store(d->inv, tree.id, f->bits, tree.shards, err);
 	if (!rc)
-		rc = inventory_tree_present(d->inv, tree.id, f->tree.present_shards, f->tree.present_bytes, err);
+		rc = inventory_tree_present(d->inv, tree.id, f->tree.present_shards,
+					    f->tree.present_bytes, err);
 	if (!rc)
-		rc = inventory_tree_state(d->inv, tree.id, whole ? LARDER_TREE_READY : LARDER_TREE_PARTIAL, NULL, err);
+		rc = inventory_tree_state(d->inv, tree.id,
+					  whole ? LARDER_TREE_READY : LARDER_TREE_PARTIAL, NULL,
+					  err);
 	if (!rc)
 		rc = inventory_commit(d->inv, err);
 	if (rc)
@@ -131,10 +140,12 @@ static void adopt(struct larderd *d, struct found *f)
 	if (!f->sound || !f->bits || row_exists(d, &f->tree))
 		return; /* gc takes what is not sound */
 	if (adopt_row(d, f, &err))
-		log_event(LOG_LEVEL_ERR, "adopt", "dataset=%s:%s error=\"%s\"", f->tree.name, f->tree.version, err.text);
+		log_event(LOG_LEVEL_ERR, "adopt", "dataset=%s:%s error=\"%s\"", f->tree.name,
+			  f->tree.version, err.text);
 	else
-		log_event(LOG_LEVEL_INFO, "adopt", "dataset=%s:%s shards=%llu of=%llu", f->tree.name, f->tree.version,
-			  (unsigned long long)f->tree.present_shards, (unsigned long long)f->tree.shards);
+		log_event(LOG_LEVEL_INFO, "adopt", "dataset=%s:%s shards=%llu of=%llu",
+			  f->tree.name, f->tree.version, (unsigned long long)f->tree.present_shards,
+			  (unsigned long long)f->tree.shards);
 }
 
 static void throw_away(struct survey *survey, struct found *f)
@@ -149,7 +160,8 @@ static void throw_away(struct survey *survey, struct found *f)
 		return;
 	if (survey->session)
 		session_row(survey->session, LARDER_MSG_FREED,
-			    &(struct larder_msg_FREED){.dataset = dataset_label(&f->tree, label), .why = "no row knows it"});
+			    &(struct larder_msg_FREED){.dataset = dataset_label(&f->tree, label),
+						       .why = "no row knows it"});
 	if (survey->mode == SURVEY_GC && tree_trash(tier->tier, &key, &err))
 		log_event(LOG_LEVEL_ERR, "gc", "dataset=%s error=\"%s\"", label, err.text);
 }
@@ -166,7 +178,8 @@ static void survey_end(struct survey *survey)
 		if (d->tiers[i].tier)
 			evictor_empty_trash(d, &d->tiers[i], true);
 	if (survey->session)
-		session_end(survey->session, survey->err.code ? -survey->err.code : 0, &survey->err);
+		session_end(survey->session, survey->err.code ? -survey->err.code : 0,
+			    &survey->err);
 	space_watch(d);
 	free(survey);
 }
@@ -176,7 +189,8 @@ static void survey_done(struct work *work)
 	struct survey *survey = (struct survey *)work;
 	struct found *f, *tmp;
 
-	DL_FOREACH_SAFE(survey->found, f, tmp) {
+	DL_FOREACH_SAFE(survey->found, f, tmp)
+	{
 		if (survey->mode == SURVEY_ADOPT)
 			adopt(survey->d, f);
 		else
@@ -195,13 +209,18 @@ static void survey_left(void *arg)
 	survey->session = NULL;
 }
 
-int survey_start(struct larderd *d, enum survey_mode mode, struct session *session, struct larder_error *err)
+int survey_start(struct larderd *d, enum survey_mode mode, struct session *session,
+		 struct larder_error *err)
 {
 	struct survey *survey = calloc(1, sizeof(*survey));
 
 	if (!survey)
 		return larder_error_set(err, ENOMEM, "out of memory");
-	*survey = (struct survey){.d = d, .n_tiers = d->config.n_tiers, .mode = mode, .session = session, .work = {.run = survey_run, .done = survey_done}};
+	*survey = (struct survey){.d = d,
+				  .n_tiers = d->config.n_tiers,
+				  .mode = mode,
+				  .session = session,
+				  .work = {.run = survey_run, .done = survey_done}};
 	if (session)
 		session_park(session, survey_left, survey);
 	worker_run(d->slow, &survey->work);

@@ -11,6 +11,7 @@
 enum survey_mode { SURVEY_ADOPT, SURVEY_GC, SURVEY_GC_REHEARSE };
 
 /* session NULL: nobody waits for it. Else it is answered with FREED rows and DONE. */
-int survey_start(struct larderd *d, enum survey_mode mode, struct session *session, struct larder_error *err);
+int survey_start(struct larderd *d, enum survey_mode mode, struct session *session,
+		 struct larder_error *err);
 
 #endif

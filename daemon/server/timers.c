@@ -16,14 +16,15 @@
 
 #define SPACE_MS   10000
 #define METRICS_MS 15000
-#define CONF_MS    300000
+#define CONF_MS	   300000
 
 /* A tenth of jitter, so that a fleet that was started at once does not ask at once. */
 static int again(sd_event_source *source, int64_t ms)
 {
 	uint64_t usec = (uint64_t)ms * 1000;
 
-	sd_event_source_set_time_relative(source, usec - usec / 20 + (uint64_t)random() % (usec / 10 + 1));
+	sd_event_source_set_time_relative(source,
+					  usec - usec / 20 + (uint64_t)random() % (usec / 10 + 1));
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
@@ -59,8 +60,10 @@ static int on_metrics(sd_event_source *source, uint64_t usec, void *arg)
 
 	(void)usec;
 	metrics_write(d);
-	if (inventory_stuck(d->inv)) /* told again and again until somebody acts: nothing shrinks meanwhile */
-		log_event(LOG_LEVEL_ERR, "inventory.stuck", "error=\"%s\"", strerror(-inventory_stuck(d->inv)));
+	if (inventory_stuck(d->inv)) /* told again and again until somebody acts: nothing shrinks
+					meanwhile */
+		log_event(LOG_LEVEL_ERR, "inventory.stuck", "error=\"%s\"",
+			  strerror(-inventory_stuck(d->inv)));
 	if (inventory_event_trim(d->inv, d->config.log_keep, &err) ||
 	    inventory_history_trim(d->inv, now_s() - d->config.history_keep / 1000, NULL, &err))
 		log_event(LOG_LEVEL_ERR, "log.trim", "error=\"%s\"", err.text);
@@ -96,13 +99,16 @@ static int on_scrub(sd_event_source *source, uint64_t usec, void *arg)
 	if (d->config.scrub_every > 0)
 		scrub_one(d);
 	inventory_tree_count(d->inv, &trees, &ignored);
-	return again(source, d->config.scrub_every > 0 ? d->config.scrub_every / (int64_t)(trees + 1) + 1000 : CONF_MS);
+	return again(source, d->config.scrub_every > 0
+				     ? d->config.scrub_every / (int64_t)(trees + 1) + 1000
+				     : CONF_MS);
 }
 
-static int add(struct larderd *d, sd_event_source **source, int64_t first_ms, sd_event_time_handler_t fn,
-	       struct larder_error *err)
+static int add(struct larderd *d, sd_event_source **source, int64_t first_ms,
+	       sd_event_time_handler_t fn, struct larder_error *err)
 {
-	int rc = sd_event_add_time_relative(d->event, source, CLOCK_MONOTONIC, (uint64_t)first_ms * 1000, 0, fn, d);
+	int rc = sd_event_add_time_relative(d->event, source, CLOCK_MONOTONIC,
+					    (uint64_t)first_ms * 1000, 0, fn, d);
 
 	return rc < 0 ? larder_error_set(err, rc, "timer: %s", strerror(-rc)) : 0;
 }
@@ -112,7 +118,8 @@ int timers_start(struct larderd *d, struct larder_error *err)
 	srandom((unsigned int)(now_mono_ms() ^ (int64_t)strlen(d->node)));
 	if (add(d, &d->conf_timer, 0, on_conf_timer, err) ||
 	    add(d, &d->reconcile_timer, d->config.reconcile_every / 4, on_reconcile, err) ||
-	    add(d, &d->space_timer, SPACE_MS, on_space, err) || add(d, &d->metrics_timer, 1000, on_metrics, err) ||
+	    add(d, &d->space_timer, SPACE_MS, on_space, err) ||
+	    add(d, &d->metrics_timer, 1000, on_metrics, err) ||
 	    add(d, &d->scrub_timer, CONF_MS, on_scrub, err))
 		return -err->code;
 	return 0;

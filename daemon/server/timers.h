@@ -8,6 +8,7 @@ int timers_start(struct larderd *d, struct larder_error *err);
 void timers_stop(struct larderd *d);
 
 /* start.c's: rows of a tier whose disk was swapped. */
-int forget_tier(struct larderd *d, struct node_tier *tier, const char *id, struct larder_error *err);
+int forget_tier(struct larderd *d, struct node_tier *tier, const char *id,
+		struct larder_error *err);
 
 #endif

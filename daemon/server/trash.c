@@ -4,10 +4,13 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "server/dataset.h"
 #include "server/evictor.h"
 #include "server/log.h"
 #include "server/space.h"
+#include "server/trimmer.h"
 
 struct trash_job {
 	struct work work;
@@ -23,8 +26,31 @@ static void trash_run(struct work *work)
 {
 	struct trash_job *job = (struct trash_job *)work;
 
-	job->rc = trash_empty(job->tier->tier, &job->tier->trash_rate, &job->tier->trash_stop, &job->freed,
-			      &job->err);
+	job->rc = trash_empty(job->tier->tier, &job->tier->trash_rate, &job->tier->trash_stop,
+			      &job->freed, &job->err);
+}
+
+struct claimed {
+	const struct node_tier *tier;
+	uint64_t bytes;
+};
+
+static int add_claimed(const struct inv_tree *tree, void *arg)
+{
+	struct claimed *claimed = arg;
+
+	if (tree->state == LARDER_TREE_EVICTING && !strcmp(tree->tier, claimed->tier->config->name))
+		claimed->bytes += dataset_footprint(tree);
+	return 0;
+}
+
+uint64_t evictor_claimed_bytes(struct larderd *d, const struct node_tier *tier)
+{
+	struct claimed claimed = {.tier = tier, .bytes = trimmer_bytes(d, tier)};
+	struct larder_error ignored;
+
+	inventory_tree_each(d->inv, NULL, add_claimed, &claimed, &ignored);
+	return claimed.bytes;
 }
 
 static void trash_done(struct work *work)
@@ -37,10 +63,11 @@ static void trash_done(struct work *work)
 	tier->trash = NULL;
 	inventory_count(d->inv, INV_COUNTER_freed_bytes, job->freed);
 	if (rc)
-		log_event(LOG_LEVEL_ERR, "trash.failed", "tier=%s error=\"%s\"", tier->config->name, job->err.text);
+		log_event(LOG_LEVEL_ERR, "trash.failed", "tier=%s error=\"%s\"", tier->config->name,
+			  job->err.text);
 	else
-		log_event(LOG_LEVEL_INFO, "trash.emptied", "tier=%s freed_bytes=%llu", tier->config->name,
-			  (unsigned long long)job->freed);
+		log_event(LOG_LEVEL_INFO, "trash.emptied", "tier=%s freed_bytes=%llu",
+			  tier->config->name, (unsigned long long)job->freed);
 	free(job);
 	if (tier->trash_stop)
 		return;
@@ -64,7 +91,8 @@ void evictor_empty_trash(struct larderd *d, struct node_tier *tier, bool hurry)
 	job = calloc(1, sizeof(*job));
 	if (!job)
 		return; /* the timer comes again */
-	*job = (struct trash_job){.d = d, .tier = tier, .work = {.run = trash_run, .done = trash_done}};
+	*job = (struct trash_job){
+		.d = d, .tier = tier, .work = {.run = trash_run, .done = trash_done}};
 	tier->trash = job;
 	worker_run(d->slow, &job->work);
 }

@@ -1,6 +1,6 @@
 /*
- * Owns the trims under way, one per tree. Chooses no tree (the evictor does) and no shard (store/ does).
- * Never touches a tree that has got a lease meanwhile. Begun by the evictor.
+ * Owns the trims under way, one per tree. Chooses no tree (the evictor does) and no shard (store/
+ * does). Never touches a tree that has got a lease meanwhile. Begun by the evictor.
  */
 #include "server/hash.h"
 #include "server/trimmer.h"
@@ -43,8 +43,8 @@ uint64_t trimmer_bytes(struct larderd *d, const struct node_tier *tier)
 	uint64_t bytes = 0;
 
 	HASH_ITER(hh, d->trims, trim, tmp)
-		if (trim->tier == tier)
-			bytes += trim->bytes;
+	if (trim->tier == tier)
+		bytes += trim->bytes;
 	return bytes;
 }
 
@@ -55,8 +55,8 @@ static void trim_end(struct trim *trim)
 	uint64_t tree_id = trim->tree_id;
 
 	if (trim->rc)
-		log_event(LOG_LEVEL_ERR, "trim.failed", "dataset=%s:%s error=\"%s\"", trim->tree.name,
-			  trim->tree.version, trim->err.text);
+		log_event(LOG_LEVEL_ERR, "trim.failed", "dataset=%s:%s error=\"%s\"",
+			  trim->tree.name, trim->tree.version, trim->err.text);
 	tier->leaving_bytes = quota_sub(tier->leaving_bytes, trim->bytes);
 	HASH_DEL(d->trims, trim);
 	free(trim->present);
@@ -108,8 +108,9 @@ static int claim_less(struct trim *trim, struct larder_error *err)
 	if (inventory_begin(inv, err))
 		return -err->code;
 	inventory_count(inv, INV_COUNTER_trimmed_shards, trim->tail.shards);
-	inventory_event_add(inv, now_s(), "trim", "dataset=%s:%s shards=%llu bytes=%llu", tree->name, tree->version,
-			    (unsigned long long)trim->tail.shards, (unsigned long long)trim->tail.freed_bytes);
+	inventory_event_add(inv, now_s(), "trim", "dataset=%s:%s shards=%llu bytes=%llu",
+			    tree->name, tree->version, (unsigned long long)trim->tail.shards,
+			    (unsigned long long)trim->tail.freed_bytes);
 	if ((tree->state == LARDER_TREE_READY &&
 	     inventory_tree_state(inv, tree->id, LARDER_TREE_PARTIAL, NULL, err)) ||
 	    inventory_bitmap_store(inv, tree->id, trim->present, tree->shards, err) ||
@@ -137,8 +138,9 @@ static void choose_done(struct work *work)
 	struct larderd *d = trim->d;
 	uint32_t leases = 1, pins = 1;
 
-	if (!trim->rc && (inventory_lease_count(d->inv, trim->tree_id, &leases, &trim->err) || leases ||
-			  inventory_pin_count(d->inv, trim->tree_id, &pins, &trim->err) || pins)) {
+	if (!trim->rc &&
+	    (inventory_lease_count(d->inv, trim->tree_id, &leases, &trim->err) || leases ||
+	     inventory_pin_count(d->inv, trim->tree_id, &pins, &trim->err) || pins)) {
 		trim_end(trim); /* wanted again: it stays whole, and admission looks elsewhere */
 		return;
 	}
@@ -158,14 +160,15 @@ static int load_present(struct trim *trim, struct larder_error *err)
 	if (!trim->present)
 		return larder_error_set(err, ENOMEM, "out of memory");
 	if (trim->tree.state != LARDER_TREE_READY)
-		return inventory_bitmap_load(trim->d->inv, trim->tree.id, trim->present, shards, err);
+		return inventory_bitmap_load(trim->d->inv, trim->tree.id, trim->present, shards,
+					     err);
 	for (uint64_t i = 0; i < shards; i++)
 		trim->present[i / 8] = (uint8_t)(trim->present[i / 8] | 1u << i % 8);
 	return 0;
 }
 
-int trimmer_begin(struct larderd *d, struct node_tier *tier, const struct inv_tree *tree, uint64_t bytes,
-		  struct larder_error *err)
+int trimmer_begin(struct larderd *d, struct node_tier *tier, const struct inv_tree *tree,
+		  uint64_t bytes, struct larder_error *err)
 {
 	struct trim *trim = calloc(1, sizeof(*trim));
 

@@ -11,8 +11,8 @@
 #include "server/larderd.h"
 
 /* Begins to free about `bytes`. A lease that comes before the claim ends it. */
-int trimmer_begin(struct larderd *d, struct node_tier *tier, const struct inv_tree *tree, uint64_t bytes,
-		  struct larder_error *err);
+int trimmer_begin(struct larderd *d, struct node_tier *tier, const struct inv_tree *tree,
+		  uint64_t bytes, struct larder_error *err);
 /* From the start to the last unlink: nothing may be staged into the tree meanwhile. */
 bool trimmer_has(struct larderd *d, uint64_t tree_id);
 /* What the trims under way are to free in this tier. */

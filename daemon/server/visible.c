@@ -1,6 +1,6 @@
 /*
- * Owns the question what a user may be shown. Decides no right itself: access.h's memory and checks do.
- * Never shows what it cannot tell. Used by every listing.
+ * Owns the question what a user may be shown. Decides no right itself: access.h's memory and checks
+ * do. Never shows what it cannot tell. Used by every listing.
  */
 #include "server/visible.h"
 
@@ -44,7 +44,8 @@ static void look_free(void *arg)
 
 static int known(const struct visible *look, const struct inv_tree *tree)
 {
-	return access_known(look->d, tree, session_uid(look->session), session_admin(look->session));
+	return access_known(look->d, tree, session_uid(look->session),
+			    session_admin(look->session));
 }
 
 static void look_done(struct visible *look)
@@ -117,7 +118,8 @@ static int look_into(const struct inv_tree *tree, void *arg)
 	return 0;
 }
 
-void visible_look(struct session *session, const char *name, visible_fn fn, void *arg, void (*arg_free)(void *))
+void visible_look(struct session *session, const char *name, visible_fn fn, void *arg,
+		  void (*arg_free)(void *))
 {
 	struct larderd *d = session_daemon(session);
 	struct visible *look = calloc(1, sizeof(*look));
@@ -129,9 +131,15 @@ void visible_look(struct session *session, const char *name, visible_fn fn, void
 		session_refuse(session, ENOMEM, "out of memory");
 		return;
 	}
-	*look = (struct visible){.session = session, .d = d, .name = name, .fn = fn, .arg = arg, .arg_free = arg_free};
+	*look = (struct visible){.session = session,
+				 .d = d,
+				 .name = name,
+				 .fn = fn,
+				 .arg = arg,
+				 .arg_free = arg_free};
 	look->open = 1; /* answers from memory come at once: none of them is the last */
-	if (!session_admin(session) && inventory_tree_each(d->inv, name, look_into, look, &err) < 0) {
+	if (!session_admin(session) &&
+	    inventory_tree_each(d->inv, name, look_into, look, &err) < 0) {
 		look_free(look);
 		session_fail(session, &err);
 		return;

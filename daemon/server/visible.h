@@ -12,14 +12,16 @@
 
 struct visible;
 
-/* Walks the trees in order of name and version. fn may not write; its non-zero answer ends the walk and is returned. */
+/* Walks the trees in order of name and version. fn may not write; its non-zero answer ends the walk
+ * and is returned. */
 int visible_each(const struct visible *visible, inventory_tree_fn fn, void *arg);
 
 /*
- * Looks into the rights to the trees that match name (NULL: all; it is kept until arg_free), then calls
- * fn, perhaps at once. Not called when the client goes away.
+ * Looks into the rights to the trees that match name (NULL: all; it is kept until arg_free), then
+ * calls fn, perhaps at once. Not called when the client goes away.
  */
 typedef void (*visible_fn)(struct session *session, const struct visible *visible, void *arg);
-void visible_look(struct session *session, const char *name, visible_fn fn, void *arg, void (*arg_free)(void *));
+void visible_look(struct session *session, const char *name, visible_fn fn, void *arg,
+		  void (*arg_free)(void *));
 
 #endif

@@ -18,7 +18,7 @@ struct work {
 	struct work *next;
 	struct letter letter;
 	struct worker_pool *pool;
-	void (*run)(struct work *work);  /* on a worker's thread */
+	void (*run)(struct work *work);	 /* on a worker's thread */
 	void (*done)(struct work *work); /* then on the control thread */
 };
 

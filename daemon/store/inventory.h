@@ -23,27 +23,27 @@
 
 struct inventory;
 
-#define INV_OWNER_SITE UINT32_MAX /* owner of a catalog's tree */
-#define INV_DOMAIN_MAX 63
+#define INV_OWNER_SITE	     UINT32_MAX /* owner of a catalog's tree */
+#define INV_DOMAIN_MAX	     63
 #define INV_BITMAP_PAGE_BITS 16384
 
 struct inv_tree {
-	uint64_t id; /* 0 before insert */
-	char tier[64]; /* its name in the configuration */
+	uint64_t id;			 /* 0 before insert */
+	char tier[64];			 /* its name in the configuration */
 	char domain[INV_DOMAIN_MAX + 1]; /* bytes are shared only inside one */
 	char name[LARDER_NAME_MAX + 1];
 	char version[LARDER_VERSION_MAX + 1];
 	char digest[LARDER_DIGEST_HEX + 1];
 	enum larder_tree_state state;
-	uint32_t owner;     /* uid of a user's own dataset; INV_OWNER_SITE for the catalog's */
+	uint32_t owner;	    /* uid of a user's own dataset; INV_OWNER_SITE for the catalog's */
 	uint32_t publisher; /* uid */
 	char access[1100];  /* as larder_access_format writes it */
 	char origin[4096];  /* the first; "" when unknown */
 	uint64_t shards, bytes;
 	uint64_t present_shards, present_bytes;
-	double uses; /* decayed to last_use_s */
+	double uses;   /* decayed to last_use_s */
 	uint32_t hits; /* since admission */
-	double base; /* gdsf's L at the last use */
+	double base;   /* gdsf's L at the last use */
 	uint64_t last_seq, admitted_seq;
 	int64_t last_use_s, admitted_s, last_lease_end_s;
 	int64_t stage_ms; /* 0: not known */
@@ -55,7 +55,7 @@ struct inv_lease {
 	uint64_t tree;
 	uint32_t job_id, run, uid;
 	int64_t since_s;
-	char subset[1024];  /* "": all */
+	char subset[1024]; /* "": all */
 	char boot_id[64];
 };
 
@@ -68,7 +68,8 @@ struct inv_job {
 	int64_t since_s;
 	char boot_id[64];
 	char text[LARDER_ERROR_MAX]; /* the sentence */
-	char views[16384]; /* a line a dataset, the server's own: what tasks are given after a restart */
+	char views[16384]; /* a line a dataset, the server's own: what tasks are given after a
+			      restart */
 };
 
 struct inv_pin {
@@ -81,20 +82,21 @@ struct inv_pin {
 struct inv_event {
 	uint64_t seq;
 	int64_t at_s;
-	char what[64];   /* "stage.done" */
+	char what[64];	 /* "stage.done" */
 	char text[2048]; /* pairs */
 };
 
 /*
- * Opens or makes STATE/inventory.db (and STATE, 0700); migrates an older schema; refuses a newer one
- * (-ENOTSUP), tmpfs (-EINVAL; allow_tmpfs for tests) and a STATE that another process uses (-EBUSY).
- * A damaged file is moved aside (inventory.db.damaged-N) and -EUCLEAN is returned once with a fresh
- * inventory open. Starts a thread; may block, and syncs.
+ * Opens or makes STATE/inventory.db (and STATE, 0700); migrates an older schema; refuses a newer
+ * one
+ * (-ENOTSUP), tmpfs (-EINVAL; allow_tmpfs for tests) and a STATE that another process uses
+ * (-EBUSY). A damaged file is moved aside (inventory.db.damaged-N) and -EUCLEAN is returned once
+ * with a fresh inventory open. Starts a thread; may block, and syncs.
  */
 int inventory_open(const char *state_dir, bool allow_tmpfs, struct inventory **inv,
 		   struct larder_error *err);
-/* Rolls back what is open, waits for the syncs asked for, ends the thread. Callbacks of barriers that
- * were not dispatched are not called any more. NULL is fine. */
+/* Rolls back what is open, waits for the syncs asked for, ends the thread. Callbacks of barriers
+ * that were not dispatched are not called any more. NULL is fine. */
 void inventory_close(struct inventory *inv);
 /*
  * Has nobody yet recovered this inventory from the trees? True for one that was just made (a first
@@ -115,10 +117,10 @@ bool inventory_in_tx(const struct inventory *inv);
 
 /*
  * Everything committed before this call is on stable storage when fn is called, from
- * inventory_dispatch, in the order of the calls; rc is 0 or -errno of the sync (then nothing may rest
- * on it). A failure sticks: an I/O error is reported once, so every later barrier fails too, and only
- * a restart reads again what the disk really has. Not inside a transaction (assert). Many calls
- * share a sync. 0 or -ENOMEM: then fn is not called.
+ * inventory_dispatch, in the order of the calls; rc is 0 or -errno of the sync (then nothing may
+ * rest on it). A failure sticks: an I/O error is reported once, so every later barrier fails too,
+ * and only a restart reads again what the disk really has. Not inside a transaction (assert). Many
+ * calls share a sync. 0 or -ENOMEM: then fn is not called.
  */
 typedef void (*inventory_barrier_fn)(int rc, void *arg);
 int inventory_barrier(struct inventory *inv, inventory_barrier_fn fn, void *arg)
@@ -132,13 +134,17 @@ void inventory_dispatch(struct inventory *inv);
 /* The sequence number of accesses: strictly growing, across restarts too. Takes the next one. */
 int inventory_next_seq(struct inventory *inv, uint64_t *seq, struct larder_error *err);
 /* Small named values (gdsf's inflation "L", "drained", …). get: -ENOENT. */
-int inventory_meta_get(struct inventory *inv, const char *key, char *value, size_t len, struct larder_error *err);
-int inventory_meta_set(struct inventory *inv, const char *key, const char *value, struct larder_error *err);
+int inventory_meta_get(struct inventory *inv, const char *key, char *value, size_t len,
+		       struct larder_error *err);
+int inventory_meta_set(struct inventory *inv, const char *key, const char *value,
+		       struct larder_error *err);
 
 /* --- tiers: a tier's name and the id found in its larder-tier file. A name that is new is noted.
  * -ESTALE: another id was known. */
-int inventory_tier_check(struct inventory *inv, const char *name, const char *id, struct larder_error *err);
-int inventory_tier_replace(struct inventory *inv, const char *name, const char *id, struct larder_error *err);
+int inventory_tier_check(struct inventory *inv, const char *name, const char *id,
+			 struct larder_error *err);
+int inventory_tier_replace(struct inventory *inv, const char *name, const char *id,
+			   struct larder_error *err);
 
 /*
  * --- trees. A callback's non-zero answer ends the walk and is returned. Callbacks must not write,
@@ -146,32 +152,39 @@ int inventory_tier_replace(struct inventory *inv, const char *name, const char *
  */
 typedef int (*inventory_tree_fn)(const struct inv_tree *tree, void *arg);
 /*
- * Gives it an id, and a sequence number for those of last_seq and admitted_seq that are 0. When uses
- * is 0, the history of (domain, name, version) comes back: uses with the last_use_s up to which they
- * are decayed, so that the next access decays them over the whole time. -EEXIST: is there already.
+ * Gives it an id, and a sequence number for those of last_seq and admitted_seq that are 0. When
+ * uses is 0, the history of (domain, name, version) comes back: uses with the last_use_s up to
+ * which they are decayed, so that the next access decays them over the whole time. -EEXIST: is
+ * there already.
  */
 int inventory_tree_insert(struct inventory *inv, struct inv_tree *tree, struct larder_error *err);
-int inventory_tree_get(struct inventory *inv, uint64_t id, struct inv_tree *tree, struct larder_error *err);
+int inventory_tree_get(struct inventory *inv, uint64_t id, struct inv_tree *tree,
+		       struct larder_error *err);
 /* The tree of that digest ("" any: then the most recently used). */
-int inventory_tree_find(struct inventory *inv, const char *domain, const char *name, const char *version,
-			const char *digest, struct inv_tree *tree, struct larder_error *err);
+int inventory_tree_find(struct inventory *inv, const char *domain, const char *name,
+			const char *version, const char *digest, struct inv_tree *tree,
+			struct larder_error *err);
 /* The READY tree of (tier, domain, name) used last, other than `except`: what to link from. */
-int inventory_tree_base(struct inventory *inv, const char *tier, const char *domain, const char *name, uint64_t except,
-			struct inv_tree *tree, struct larder_error *err);
+int inventory_tree_base(struct inventory *inv, const char *tier, const char *domain,
+			const char *name, uint64_t except, struct inv_tree *tree,
+			struct larder_error *err);
 /* name NULL: all. Ordered by name, version. */
 int inventory_tree_each(struct inventory *inv, const char *name, inventory_tree_fn fn, void *arg,
 			struct larder_error *err);
-/* Checks the edge against state.def (-EINVAL: a bug). READY also sets present = all and drops the bitmap. error NULL: "". */
+/* Checks the edge against state.def (-EINVAL: a bug). READY also sets present = all and drops the
+ * bitmap. error NULL: "". */
 int inventory_tree_state(struct inventory *inv, uint64_t id, enum larder_tree_state state,
 			 const char *error, struct larder_error *err);
-int inventory_tree_present(struct inventory *inv, uint64_t id, uint64_t shards, uint64_t bytes, struct larder_error *err);
-int inventory_tree_staged(struct inventory *inv, uint64_t id, int64_t stage_ms, struct larder_error *err);
+int inventory_tree_present(struct inventory *inv, uint64_t id, uint64_t shards, uint64_t bytes,
+			   struct larder_error *err);
+int inventory_tree_staged(struct inventory *inv, uint64_t id, int64_t stage_ms,
+			  struct larder_error *err);
 /* An access: uses, hits, seq, base, last_use. half_life_s decays uses first. */
-int inventory_tree_use(struct inventory *inv, uint64_t id, int64_t now_s, int64_t half_life_s, double inflation,
-		       struct larder_error *err);
+int inventory_tree_use(struct inventory *inv, uint64_t id, int64_t now_s, int64_t half_life_s,
+		       double inflation, struct larder_error *err);
 /*
- * The row, its bitmap and pins; uses are kept as history under (domain, name, version) and come back
- * with insert. -EBUSY: a lease is on it (the schema enforces that).
+ * The row, its bitmap and pins; uses are kept as history under (domain, name, version) and come
+ * back with insert. -EBUSY: a lease is on it (the schema enforces that).
  */
 int inventory_tree_delete(struct inventory *inv, uint64_t id, struct larder_error *err);
 /* Forgets the history of what was last used before that time. *trimmed may be NULL. */
@@ -180,47 +193,61 @@ int inventory_history_trim(struct inventory *inv, int64_t before_s, uint32_t *tr
 int inventory_tree_count(struct inventory *inv, uint64_t *n, struct larder_error *err);
 
 /* --- bitmaps: which shards of a tree that is not READY are there (durable, verified). */
-int inventory_bitmap_set(struct inventory *inv, uint64_t tree, const uint64_t *indices, size_t n, struct larder_error *err);
-/* bits: (shards + 7) / 8 bytes, zeroed and filled here; bit i of byte i/8 is shard i. A READY tree has
- * all bits set. */
-int inventory_bitmap_load(struct inventory *inv, uint64_t tree, uint8_t *bits, uint64_t shards, struct larder_error *err);
-int inventory_bitmap_store(struct inventory *inv, uint64_t tree, const uint8_t *bits, uint64_t shards, struct larder_error *err);
+int inventory_bitmap_set(struct inventory *inv, uint64_t tree, const uint64_t *indices, size_t n,
+			 struct larder_error *err);
+/* bits: (shards + 7) / 8 bytes, zeroed and filled here; bit i of byte i/8 is shard i. A READY tree
+ * has all bits set. */
+int inventory_bitmap_load(struct inventory *inv, uint64_t tree, uint8_t *bits, uint64_t shards,
+			  struct larder_error *err);
+int inventory_bitmap_store(struct inventory *inv, uint64_t tree, const uint8_t *bits,
+			   uint64_t shards, struct larder_error *err);
 
 /* --- leases */
 typedef int (*inventory_lease_fn)(const struct inv_lease *lease, void *arg);
 /* Idempotent: again for the same (job_id, run, tree) keeps since_s. -ENOENT: no such tree. */
-int inventory_lease_put(struct inventory *inv, const struct inv_lease *lease, struct larder_error *err);
-/* All leases of the job with run <= run_max. *released (may be NULL) counts them. Also stamps last_lease_end_s. Idempotent. */
+int inventory_lease_put(struct inventory *inv, const struct inv_lease *lease,
+			struct larder_error *err);
+/* All leases of the job with run <= run_max. *released (may be NULL) counts them. Also stamps
+ * last_lease_end_s. Idempotent. */
 int inventory_lease_release(struct inventory *inv, uint32_t job_id, uint32_t run_max, int64_t now_s,
 			    uint32_t *released, struct larder_error *err);
 /* All leases of a tree: an admin overruled them. Idempotent. */
 int inventory_lease_drop(struct inventory *inv, uint64_t tree, struct larder_error *err);
-int inventory_lease_count(struct inventory *inv, uint64_t tree, uint32_t *n, struct larder_error *err);
+int inventory_lease_count(struct inventory *inv, uint64_t tree, uint32_t *n,
+			  struct larder_error *err);
 /* tree 0: all; job_id 0: all. */
-int inventory_lease_each(struct inventory *inv, uint64_t tree, uint32_t job_id, inventory_lease_fn fn, void *arg, struct larder_error *err);
+int inventory_lease_each(struct inventory *inv, uint64_t tree, uint32_t job_id,
+			 inventory_lease_fn fn, void *arg, struct larder_error *err);
 
 /* --- jobs: request and outcome, kept from ACQUIRE to RELEASE */
 typedef int (*inventory_job_fn)(const struct inv_job *job, void *arg);
 int inventory_job_put(struct inventory *inv, const struct inv_job *job, struct larder_error *err);
 /* The job's latest run. */
-int inventory_job_get(struct inventory *inv, uint32_t job_id, struct inv_job *job, struct larder_error *err);
-int inventory_job_each(struct inventory *inv, inventory_job_fn fn, void *arg, struct larder_error *err);
-int inventory_job_delete(struct inventory *inv, uint32_t job_id, uint32_t run_max, struct larder_error *err);
+int inventory_job_get(struct inventory *inv, uint32_t job_id, struct inv_job *job,
+		      struct larder_error *err);
+int inventory_job_each(struct inventory *inv, inventory_job_fn fn, void *arg,
+		       struct larder_error *err);
+int inventory_job_delete(struct inventory *inv, uint32_t job_id, uint32_t run_max,
+			 struct larder_error *err);
 
 /* --- pins */
 typedef int (*inventory_pin_fn)(const struct inv_pin *pin, void *arg);
 int inventory_pin_put(struct inventory *inv, const struct inv_pin *pin, struct larder_error *err);
 /* uid UINT32_MAX: everybody's. -ENOENT when there was none. */
-int inventory_pin_delete(struct inventory *inv, uint64_t tree, uint32_t uid, struct larder_error *err);
-int inventory_pin_expire(struct inventory *inv, int64_t now_s, uint32_t *expired, struct larder_error *err);
+int inventory_pin_delete(struct inventory *inv, uint64_t tree, uint32_t uid,
+			 struct larder_error *err);
+int inventory_pin_expire(struct inventory *inv, int64_t now_s, uint32_t *expired,
+			 struct larder_error *err);
 /* tree 0: all. */
-int inventory_pin_each(struct inventory *inv, uint64_t tree, inventory_pin_fn fn, void *arg, struct larder_error *err);
-int inventory_pin_count(struct inventory *inv, uint64_t tree, uint32_t *n, struct larder_error *err);
+int inventory_pin_each(struct inventory *inv, uint64_t tree, inventory_pin_fn fn, void *arg,
+		       struct larder_error *err);
+int inventory_pin_count(struct inventory *inv, uint64_t tree, uint32_t *n,
+			struct larder_error *err);
 
 /* --- the audit log */
 typedef int (*inventory_event_fn)(const struct inv_event *event, void *arg);
-int inventory_event_add(struct inventory *inv, int64_t now_s, const char *what, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
+int inventory_event_add(struct inventory *inv, int64_t now_s, const char *what, const char *fmt,
+			...) __attribute__((format(printf, 4, 5)));
 /* The newest `limit` with seq > after and, when what is not "", that prefix; oldest first. */
 int inventory_event_each(struct inventory *inv, uint64_t after, uint32_t limit, const char *what,
 			 inventory_event_fn fn, void *arg, struct larder_error *err);
@@ -235,7 +262,9 @@ enum inv_counter {
 	INV_COUNTERS
 };
 int inventory_count(struct inventory *inv, enum inv_counter counter, uint64_t delta);
-int inventory_counter_each(struct inventory *inv, int (*fn)(enum inv_counter counter, const char *name, const char *unit,
-			   const char *help, uint64_t value, void *arg), void *arg, struct larder_error *err);
+int inventory_counter_each(struct inventory *inv,
+			   int (*fn)(enum inv_counter counter, const char *name, const char *unit,
+				     const char *help, uint64_t value, void *arg),
+			   void *arg, struct larder_error *err);
 
 #endif

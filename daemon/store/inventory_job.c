@@ -23,7 +23,8 @@ int inventory_lease_put(struct inventory *inv, const struct inv_lease *lease,
 	inv_bind_text(st, 7, lease->boot_id);
 	rc = inv_run(inv, st, err);
 	if (rc == -ENOENT)
-		return larder_error_set(err, ENOENT, "a lease of job %u on a tree that is not there",
+		return larder_error_set(err, ENOENT,
+					"a lease of job %u on a tree that is not there",
 					lease->job_id);
 	return rc;
 }
@@ -49,8 +50,8 @@ static int release_in_tx(struct inventory *inv, uint32_t job_id, uint32_t run_ma
 	return rc;
 }
 
-int inventory_lease_release(struct inventory *inv, uint32_t job_id, uint32_t run_max,
-			    int64_t now_s, uint32_t *released, struct larder_error *err)
+int inventory_lease_release(struct inventory *inv, uint32_t job_id, uint32_t run_max, int64_t now_s,
+			    uint32_t *released, struct larder_error *err)
 {
 	uint32_t count = 0;
 	bool own;
@@ -77,7 +78,7 @@ static int count_of(struct inventory *inv, enum inv_sql which, uint64_t id, uint
 		    struct larder_error *err)
 {
 	auto_stmt st = inv_stmt(inv, which);
-	struct inv_row row = { .st = st };
+	struct inv_row row = {.st = st};
 	int rc;
 
 	inv_bind_u64(st, 1, id);
@@ -95,7 +96,7 @@ int inventory_lease_count(struct inventory *inv, uint64_t tree, uint32_t *n,
 
 static int lease_read(sqlite3_stmt *st, struct inv_lease *lease, struct larder_error *err)
 {
-	struct inv_row row = { .st = st };
+	struct inv_row row = {.st = st};
 
 	lease->tree = inv_read_u64(&row);
 	lease->job_id = inv_read_u32(&row);
@@ -167,7 +168,7 @@ int inventory_job_put(struct inventory *inv, const struct inv_job *job, struct l
 /* In the order of INVENTORY_JOB_COLUMNS. */
 static int job_read(sqlite3_stmt *st, struct inv_job *job, struct larder_error *err)
 {
-	struct inv_row row = { .st = st };
+	struct inv_row row = {.st = st};
 	char word[64];
 	int outcome;
 
@@ -282,7 +283,7 @@ int inventory_pin_each(struct inventory *inv, uint64_t tree, inventory_pin_fn fn
 
 	inv_bind_u64(st, 1, tree);
 	while ((rc = inv_step(inv, st, err)) == 1) {
-		struct inv_row row = { .st = st };
+		struct inv_row row = {.st = st};
 
 		pin.tree = inv_read_u64(&row);
 		pin.uid = inv_read_u32(&row);
@@ -300,8 +301,7 @@ int inventory_pin_each(struct inventory *inv, uint64_t tree, inventory_pin_fn fn
 	return rc;
 }
 
-int inventory_pin_count(struct inventory *inv, uint64_t tree, uint32_t *n,
-			struct larder_error *err)
+int inventory_pin_count(struct inventory *inv, uint64_t tree, uint32_t *n, struct larder_error *err)
 {
 	return count_of(inv, INV_PIN_COUNT, tree, n, err);
 }

@@ -112,11 +112,12 @@ int tree_weight(struct tier *tier, const struct tree_key *key, uint64_t *bytes, 
 /*
  * Drops shards from the tree's tail, in the order of their path's hash, until about `bytes` are
  * freed. Two steps, so that the inventory can claim less before bytes go: choose fills a struct
- * tree_tail; drop unlinks what its bitmap says. Shards that another version is linked to free nothing
- * and stay. freed_bytes may be less than asked (all that can go) or a little more. Blocks; a worker's.
+ * tree_tail; drop unlinks what its bitmap says. Shards that another version is linked to free
+ * nothing and stay. freed_bytes may be less than asked (all that can go) or a little more. Blocks;
+ * a worker's.
  */
 struct tree_tail {
-	uint8_t *gone;        /* bits by index, to free() */
+	uint8_t *gone; /* bits by index, to free() */
 	uint64_t shards;
 	uint64_t size_bytes;  /* by the manifest: what the tree holds less */
 	uint64_t freed_bytes; /* on disk: what unlinking frees */

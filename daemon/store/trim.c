@@ -82,7 +82,8 @@ static size_t threshold(const struct trim *trim, uint64_t need, uint64_t *sum)
 }
 
 /* Pass two: what hashes lower stays. */
-static int keep_below(struct trim *trim, size_t from, struct tree_tail *tail, struct larder_error *err)
+static int keep_below(struct trim *trim, size_t from, struct tree_tail *tail,
+		      struct larder_error *err)
 {
 	struct shard shard;
 	int rc = tree_open_rewind(&trim->tree, err);

@@ -1,6 +1,7 @@
 /*
  * A catalog is a directory: imagenet/v3.manifest is a version, a symlink
- * imagenet/latest.manifest -> v3.manifest is an alias. Reading only; may block (shared file system).
+ * imagenet/latest.manifest -> v3.manifest is an alias. Reading only; may block (shared file
+ * system).
  */
 #ifndef LARDER_CATALOG_H
 #define LARDER_CATALOG_H
@@ -15,7 +16,7 @@
 
 struct larder_catalog_entry {
 	struct larder_manifest_head head; /* head.version is the real one, aliases followed */
-	char *path;                       /* of the manifest's file; owned */
+	char *path;			  /* of the manifest's file; owned */
 };
 
 /*

@@ -38,7 +38,7 @@ static inline void larder_cleanup_dir(DIR **d)
 }
 
 #define auto_free      __attribute__((cleanup(larder_cleanup_free)))
-#define auto_fd        __attribute__((cleanup(larder_cleanup_fd)))
+#define auto_fd	       __attribute__((cleanup(larder_cleanup_fd)))
 #define auto_file      __attribute__((cleanup(larder_cleanup_file)))
 #define auto_close_dir __attribute__((cleanup(larder_cleanup_dir)))
 

@@ -11,14 +11,14 @@
 #include "larder/error.h"
 #include "larder/text.h"
 
-#define LARDER_MANIFEST_MAGIC    "larder-manifest 1"
+#define LARDER_MANIFEST_MAGIC	 "larder-manifest 1"
 #define LARDER_MANIFEST_HEAD_MAX 16384 /* bytes up to and with the empty line */
-#define LARDER_ORIGINS_MAX       8
+#define LARDER_ORIGINS_MAX	 8
 
 enum larder_access_kind {
 	LARDER_ACCESS_ORIGIN, /* who may read the origin may use it */
 	LARDER_ACCESS_PUBLIC,
-	LARDER_ACCESS_USERS,  /* names or numbers, comma separated, in `who` */
+	LARDER_ACCESS_USERS, /* names or numbers, comma separated, in `who` */
 	LARDER_ACCESS_GROUPS,
 };
 
@@ -33,12 +33,12 @@ struct larder_manifest_head {
 	char digest[LARDER_DIGEST_HEX + 1]; /* XXH3-128 of the body, all 32 digits */
 	struct larder_access access;
 	char *origins[LARDER_ORIGINS_MAX]; /* in order of preference; owned */
-	unsigned int n_origins;            /* at least 1 */
-	uint64_t shards; /* lines of the body: files, symlinks, empty directories */
-	uint64_t bytes;  /* sum of the files' sizes */
-	int64_t created_s; /* Unix time */
+	unsigned int n_origins;		   /* at least 1 */
+	uint64_t shards;    /* lines of the body: files, symlinks, empty directories */
+	uint64_t bytes;	    /* sum of the files' sizes */
+	int64_t created_s;  /* Unix time */
 	size_t body_offset; /* where the body starts in the file */
-	uid_t publisher;   /* owner of the manifest's file (by fstat; not in the text) */
+	uid_t publisher;    /* owner of the manifest's file (by fstat; not in the text) */
 };
 
 /* Parses `len` bytes that start the file. 0, or -EINVAL with the line at fault. */

@@ -16,9 +16,9 @@
 #include "larder/error.h"
 #include "larder/text.h"
 
-#define LARDER_SPECS_MAX       32    /* datasets of one job */
-#define LARDER_SPEC_TEXT_MAX   16384 /* bytes of the whole option */
-#define LARDER_OWN_VERSION     "own" /* what stands for a version in a user's own dataset */
+#define LARDER_SPECS_MAX     32	   /* datasets of one job */
+#define LARDER_SPEC_TEXT_MAX 16384 /* bytes of the whole option */
+#define LARDER_OWN_VERSION   "own" /* what stands for a version in a user's own dataset */
 
 enum larder_spec_kind {
 	LARDER_SPEC_CATALOG,
@@ -30,8 +30,8 @@ struct larder_spec {
 	char name[LARDER_NAME_MAX + 1];
 	char version[LARDER_VERSION_MAX + 1]; /* "": the catalog's latest */
 	char digest[LARDER_DIGEST_HEX + 1];   /* "": not said; else 8 to 32 hex digits */
-	char *origin; /* own only: path or URL; NULL otherwise. Owned. */
-	char *subset; /* NULL: all of it. Relative prefix or glob. Owned. */
+	char *origin;			      /* own only: path or URL; NULL otherwise. Owned. */
+	char *subset;			      /* NULL: all of it. Relative prefix or glob. Owned. */
 };
 
 struct larder_spec_list {

@@ -11,9 +11,9 @@
 
 #include "larder/error.h"
 
-#define LARDER_NAME_MAX    64 /* bytes, without the NUL */
+#define LARDER_NAME_MAX	   64 /* bytes, without the NUL */
 #define LARDER_VERSION_MAX 64
-#define LARDER_DIGEST_HEX  32 /* XXH3-128 in lower-case hex */
+#define LARDER_DIGEST_HEX  32	/* XXH3-128 in lower-case hex */
 #define LARDER_PATH_BYTES  4095 /* decoded path of a shard, without the NUL */
 
 /* "512", "64K", "1.5G", "2TiB" (powers of 1024). 0, or -EINVAL / -ERANGE. */
@@ -62,8 +62,8 @@ int larder_path_check(const char *path, struct larder_error *err);
  */
 int larder_path_compare(const char *a, const char *b);
 /*
- * Would a symlink at `path` to `target` stay in the tree? Lexical; both decoded. ".." may only lead:
- * behind a name, which may be a symlink itself, nobody can tell where it goes.
+ * Would a symlink at `path` to `target` stay in the tree? Lexical; both decoded. ".." may only
+ * lead: behind a name, which may be a symlink itself, nobody can tell where it goes.
  */
 bool larder_symlink_stays(const char *path, const char *target);
 

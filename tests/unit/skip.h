@@ -5,10 +5,10 @@
 #include <stdio.h>
 
 /* After cmocka.h. Does not return. */
-#define skip_because(why)                              \
-	do {                                           \
-		fprintf(stderr, "# skipped: %s\n", why); \
-		skip();                                \
+#define skip_because(why)                                                                          \
+	do {                                                                                       \
+		fprintf(stderr, "# skipped: %s\n", why);                                           \
+		skip();                                                                            \
 	} while (0)
 
 #endif

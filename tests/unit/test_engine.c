@@ -304,7 +304,7 @@ static void stream_failures(const struct engine_ops *ops)
 	{                                                                                          \
 		(void)state;                                                                       \
 		if (engine_uring.probe(NULL))                                                      \
-			skip_because("io_uring cannot be used here");                                 \
+			skip_because("io_uring cannot be used here");                              \
 		name(&engine_uring);                                                               \
 	}
 

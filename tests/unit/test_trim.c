@@ -80,7 +80,8 @@ static uint8_t *choose(struct bench *b, const uint8_t *present, uint64_t need, u
 
 	assert_ok(tree_trim_choose(b->tier, &b->set.key, present, need, &tail, &err), &err);
 	assert_non_null(tail.gone);
-	assert_true(tail.size_bytes <= tail.freed_bytes); /* blocks are whole, and no file is sparse */
+	assert_true(tail.size_bytes <=
+		    tail.freed_bytes); /* blocks are whole, and no file is sparse */
 	*shards = tail.shards;
 	*bytes = tail.freed_bytes;
 	return tail.gone;
