@@ -8,58 +8,14 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
+#include "core/manifest.h"
 #include "larder/cleanup.h"
 #include "server/check_helper.h"
 
-#define WINDOW_BYTES (64 * 1024) /* more than four of the longest lines */
-
-/* "f DIGEST SIZE MTIME MODE PATH": the path of a file's line, decoded. false: another kind of line.
- */
-static bool file_path(char *line, char path[LARDER_PATH_BYTES + 1])
-{
-	char *save = NULL, *word = strtok_r(line, " ", &save);
-
-	if (!word || strcmp(word, "f") != 0)
-		return false;
-	for (int i = 0; i < 5; i++)
-		word = strtok_r(NULL, " ", &save);
-	return word &&
-	       larder_path_decode(word, strlen(word), path, LARDER_PATH_BYTES + 1, NULL) > 0;
-}
-
-/* First file of a window of whole lines, or the last one. */
-static bool find_file(char *text, bool last, char path[LARDER_PATH_BYTES + 1])
-{
-	char *save = NULL;
-	bool found = false;
-
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		found |= file_path(line, path);
-		if (found && !last)
-			return true;
-	}
-	return found;
-}
-
-/* A window of the body; the part of a line at its open end, or ends, is cut off. */
-static char *read_window(int fd, off_t offset, bool cut_front, char *buf)
-{
-	ssize_t n = pread(fd, buf, WINDOW_BYTES, offset);
-	char *start = buf, *end;
-
-	if (n <= 0)
-		return NULL;
-	buf[n] = '\0';
-	end = strrchr(buf, '\n');
-	if (!end)
-		return NULL;
-	end[1] = '\0';
-	if (cut_front)
-		start = strchr(buf, '\n') + 1;
-	return start;
-}
+#define SAMPLES 256 /* files tried besides, picked anew each time */
 
 static int try_file(int dir, const char *origin, const char *path, struct larder_error *err)
 {
@@ -76,29 +32,92 @@ static int try_file(int dir, const char *origin, const char *path, struct larder
 				origin, path);
 }
 
-/* The first and the last file the manifest names: cheap, and no guess. */
-static int try_files(int dir, const char *origin, const struct larder_manifest_head *head,
-		     int manifest_fd, struct larder_error *err)
+/* What was tried in the directory that the manifest is at: one file of each mode is enough there,
+ * for publish refuses access=origin where files of one mode in one directory differ in owner or
+ * group. */
+struct tried {
+	char dir[LARDER_PATH_BYTES + 1];
+	bool any;		   /* dir is filled */
+	uint64_t modes[4096 / 64]; /* bits by permission */
+};
+
+static bool first_of_mode(struct tried *tried, uint32_t mode)
 {
-	auto_free char *buf = malloc(WINDOW_BYTES + 1);
-	char path[LARDER_PATH_BYTES + 1];
-	off_t body = (off_t)head->body_offset, at;
-	struct stat st;
-	char *text;
+	uint64_t *word = &tried->modes[(mode & 07777) / 64], bit = UINT64_C(1) << mode % 64;
+	bool first = !(*word & bit);
+
+	*word |= bit;
+	return first;
+}
+
+static int try_dir(int dir, const char *origin, const char *path, struct larder_error *err)
+{
+	if (!faccessat(dir, *path ? path : ".", R_OK | X_OK, AT_EACCESS) || errno == ENOENT ||
+	    errno == ENOTDIR || errno == ELOOP)
+		return 0; /* what changed at the origin is no question of rights */
+	if (errno == EACCES || errno == EPERM)
+		return larder_error_set(
+			err, EACCES, "you may not read %s/%s, a directory of this dataset's origin",
+			origin, path);
+	return larder_error_set(err, EIO,
+				"%s/%s: %m; whether you may read the origin cannot be told", origin,
+				path);
+}
+
+/* A new directory? Then it is tried, and everything in it is new. */
+static int enter_dir(struct tried *tried, int dir, const char *origin, const char *path,
+		     struct larder_error *err)
+{
+	const char *slash = strrchr(path, '/');
+	size_t len = slash ? (size_t)(slash - path) : 0;
+
+	if (tried->any && strlen(tried->dir) == len && !memcmp(tried->dir, path, len))
+		return 0;
+	memcpy(tried->dir, path, len);
+	tried->dir[len] = '\0';
+	tried->any = true;
+	memset(tried->modes, 0, sizeof(tried->modes));
+	return try_dir(dir, origin, tried->dir, err);
+}
+
+/* Every directory, in each a file of every mode, and some more by chance: a right that was taken
+ * away from one file after the publication is found sooner or later, one from a directory at once.
+ */
+static int try_shards(struct manifest_reader *reader, int dir, const char *origin,
+		      struct larder_error *err)
+{
+	uint64_t stride = manifest_reader_head(reader)->shards / SAMPLES + 1, pick;
+	auto_free struct tried *tried = calloc(1, sizeof(*tried));
+	struct shard shard;
 	int rc;
 
-	if (!buf)
+	if (!tried || getrandom(&pick, sizeof(pick), 0) != (ssize_t)sizeof(pick))
 		return larder_error_set(err, ENOMEM, "out of memory");
-	if (fstat(manifest_fd, &st) < 0)
-		return larder_error_set(err, EIO, "the manifest: %m");
-	text = read_window(manifest_fd, body, false, buf);
-	if (text && find_file(text, false, path) && (rc = try_file(dir, origin, path, err)))
+	pick %= stride;
+	while ((rc = manifest_reader_next(reader, &shard, err)) == 1) {
+		bool sample = shard.index % stride == pick;
+
+		rc = enter_dir(tried, dir, origin, shard.path, err);
+		if (!rc && shard.type == SHARD_DIR)
+			rc = try_dir(dir, origin, shard.path, err);
+		if (!rc && shard.type == SHARD_FILE && (first_of_mode(tried, shard.mode) || sample))
+			rc = try_file(dir, origin, shard.path, err);
+		if (rc)
+			return rc;
+	}
+	return rc;
+}
+
+static int try_files(int dir, const char *origin, int manifest_fd, struct larder_error *err)
+{
+	struct manifest_reader *reader;
+	int rc = manifest_reader_open(manifest_fd, &reader, err);
+
+	if (rc)
 		return rc;
-	at = st.st_size - WINDOW_BYTES;
-	text = read_window(manifest_fd, at > body ? at : body, at > body, buf);
-	if (text && find_file(text, true, path))
-		return try_file(dir, origin, path, err);
-	return 0;
+	rc = try_shards(reader, dir, origin, err);
+	manifest_reader_close(reader);
+	return rc;
 }
 
 static int closed_or_unknown(const char *origin, struct larder_error *err)
@@ -109,8 +128,7 @@ static int closed_or_unknown(const char *origin, struct larder_error *err)
 		err, EIO, "origin %s: %m; whether you may read it cannot be told now", origin);
 }
 
-static int try_origin(const char *origin, const struct larder_manifest_head *head, int manifest_fd,
-		      struct larder_error *err)
+static int try_origin(const char *origin, int manifest_fd, struct larder_error *err)
 {
 	auto_close_dir DIR *listing = NULL;
 	auto_fd int fd = open(origin, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -131,7 +149,7 @@ static int try_origin(const char *origin, const struct larder_manifest_head *hea
 		return closed_or_unknown(origin, err);
 	if (faccessat(dir, ".", X_OK, AT_EACCESS) < 0)
 		return closed_or_unknown(origin, err);
-	return try_files(dir, origin, head, manifest_fd, err);
+	return try_files(dir, origin, manifest_fd, err);
 }
 
 int check_probe_origins(const struct larder_manifest_head *head, int manifest_fd,
@@ -146,7 +164,7 @@ int check_probe_origins(const struct larder_manifest_head *head, int manifest_fd
 	for (unsigned int i = 0; i < head->n_origins; i++) {
 		if (*head->origins[i] != '/')
 			continue;
-		rc = try_origin(head->origins[i], head, manifest_fd, err);
+		rc = try_origin(head->origins[i], manifest_fd, err);
 		if (!rc)
 			return 0;
 	}

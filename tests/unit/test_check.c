@@ -96,6 +96,38 @@ static void publish(const struct place *p, const char *name, const char *access,
 	scratch_write(scratch_path(p->dir, "catalog/%s/v1.manifest", name), text, strlen(text));
 }
 
+/* A sound manifest of empty files; a name that ends in '!' is recorded as 0640. In order. */
+static void publish_files(const struct place *p, const char *name, const char *const *files,
+			  size_t n)
+{
+	struct larder_manifest_head head = {.n_origins = 1,
+					    .access = {.kind = LARDER_ACCESS_ORIGIN}};
+	struct manifest_writer *writer;
+	struct larder_error err = {0};
+	int fd;
+
+	snprintf(head.name, sizeof(head.name), "%s", name);
+	snprintf(head.version, sizeof(head.version), "v1");
+	head.origins[0] = strdup(scratch_path(p->dir, "origin"));
+	mkdir(scratch_path(p->dir, "catalog/%s", name), 0755);
+	fd = open(scratch_path(p->dir, "catalog/%s/v1.manifest", name),
+		  O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	assert_true(fd >= 0);
+	assert_int_equal(manifest_writer_create(fd, &head, &writer, &err), 0);
+	for (size_t i = 0; i < n; i++) {
+		struct shard shard = {
+			.type = SHARD_FILE, .digest = digest_of("", 0), .path = files[i]};
+
+		shard.mode = files[i][strlen(files[i]) - 1] == '!' ? 0640 : 0644;
+		if (manifest_writer_add(writer, &shard, &err))
+			fail_msg("%s", err.text);
+	}
+	assert_int_equal(manifest_writer_finish(writer, NULL, &err), 0);
+	manifest_writer_destroy(writer);
+	free(head.origins[0]);
+	close(fd);
+}
+
 struct answer {
 	bool there;
 	int rc;
@@ -259,16 +291,14 @@ static void test_users(void **state)
 static void test_origin(void **state)
 {
 	struct place *p = *state;
-	const char *origin = strdup(scratch_path(p->dir, "origin"));
-	const char *body = "d - 0 0 755 a\n" LINE_OF("b%20first") LINE_OF("m") LINE_OF("z");
+	const char *files[] = {"b first", "m", "z"};
 	struct answer a;
 
 	if (need_root())
 		return;
-	publish(p, "xxxxxxxx", "origin", origin, body);
-	scratch_write(scratch_path(p->dir, "origin/b first"), "1", 1);
-	scratch_write(scratch_path(p->dir, "origin/m"), "1", 1);
-	scratch_write(scratch_path(p->dir, "origin/z"), "1", 1);
+	publish_files(p, "xxxxxxxx", files, 3);
+	for (size_t i = 0; i < 3; i++)
+		scratch_write(scratch_path(p->dir, "origin/%s", files[i]), "", 0);
 	if (ask(p, "xxxxxxxx:v1", USER, &a))
 		fail_msg("%s", a.text);
 	answer_fini(&a);
@@ -280,38 +310,56 @@ static void test_origin(void **state)
 	unlink(scratch_path(p->dir, "origin/z"));
 	assert_int_equal(ask(p, "xxxxxxxx:v1", USER, &a), 0); /* gone is not forbidden */
 	answer_fini(&a);
-	mode_of(origin, 0700);
+	mode_of(scratch_path(p->dir, "origin"), 0700);
 	assert_reads_unknown(p, "xxxxxxxx");
 	assert_int_equal(ask(p, "xxxxxxxx:v1", 0, &a), 0);
 	answer_fini(&a);
-	free((void *)(uintptr_t)origin);
 }
 
-static void test_last_file_of_a_long_manifest(void **state)
+/* What lies between the first and the last file is no way round either. */
+static void test_a_closed_directory_in_the_middle(void **state)
 {
 	struct place *p = *state;
-	char *body = malloc(3 * 65536 + 200), *at = body, text[600];
-	const char *file = strdup(scratch_path(p->dir, "catalog/long/v1.manifest"));
+	const char *files[] = {"a/f", "b/f", "c/f"};
 	struct answer a;
-	FILE *f;
 
 	if (need_root())
 		return;
-	for (int i = 0; at < body + 3 * 65536; i++)
-		at += sprintf(at, LINE_OF("f%07d"), i);
-	sprintf(at, LINE_OF("last") "l - 0 0 777 sym last\n");
-	snprintf(text, sizeof(text), "%s/origin", p->dir);
-	publish(p, "long", "origin", text, "");
-	f = fopen(file, "a");
-	fputs(body, f);
-	fclose(f);
-	scratch_write(scratch_path(p->dir, "origin/last"), "1", 1);
-	assert_int_equal(ask(p, "long:v1", USER, &a), 0);
+	publish_files(p, "middle", files, 3);
+	for (size_t i = 0; i < 3; i++) {
+		mkdir(scratch_path(p->dir, "origin/%c", files[i][0]), 0755);
+		scratch_write(scratch_path(p->dir, "origin/%s", files[i]), "", 0);
+	}
+	assert_int_equal(ask(p, "middle:v1", USER, &a), 0);
 	answer_fini(&a);
-	mode_of(scratch_path(p->dir, "origin/last"), 0600);
-	assert_answer(ask(p, "long:v1", USER, &a), &a, -EACCES, "/last");
-	free((void *)(uintptr_t)file);
-	free(body);
+	mode_of(scratch_path(p->dir, "origin/b"), 0700);
+	assert_answer(ask(p, "middle:v1", USER, &a), &a, -EACCES, "/b");
+	mode_of(scratch_path(p->dir, "origin/b"),
+		0711); /* may open what is in it, may not list it */
+	assert_answer(ask(p, "middle:v1", USER, &a), &a, -EACCES, "/b");
+}
+
+/* In a directory of thousands one file of each mode is tried, wherever it stands. */
+static void test_a_file_of_another_mode_among_thousands(void **state)
+{
+	enum { N = 3000 };
+	struct place *p = *state;
+	static char names[N][16];
+	const char *files[N];
+	struct answer a;
+
+	if (need_root())
+		return;
+	for (int i = 0; i < N; i++) {
+		snprintf(names[i], sizeof(names[i]), i == 1234 ? "f%07d!" : "f%07d", i);
+		files[i] = names[i];
+	}
+	publish_files(p, "many", files, N);
+	scratch_write(scratch_path(p->dir, "origin/%s", names[1234]), "", 0);
+	assert_int_equal(ask(p, "many:v1", USER, &a), 0);
+	answer_fini(&a);
+	mode_of(scratch_path(p->dir, "origin/%s", names[1234]), 0640);
+	assert_answer(ask(p, "many:v1", USER, &a), &a, -EACCES, names[1234]);
 }
 
 static void test_closed_catalog(void **state)
@@ -626,7 +674,10 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_public, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_users, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_origin, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_last_file_of_a_long_manifest, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_closed_directory_in_the_middle, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_a_file_of_another_mode_among_thousands, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_closed_catalog, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_remote_origin_cannot_be_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_catalog, setup, teardown),
