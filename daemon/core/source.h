@@ -31,6 +31,7 @@ struct source_entry {
 	uint64_t size;
 	int64_t mtime_ns;
 	uint32_t mode;
+	uint32_t uid, gid;  /* where the kind has owners; else 0 */
 	const char *target; /* symlinks */
 };
 

@@ -131,6 +131,8 @@ static int tell(struct walker *w, const struct stat *st, enum shard_type type)
 		.size = type == SHARD_FILE ? (uint64_t)st->st_size : 0,
 		.mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
 		.mode = st->st_mode & 07777,
+		.uid = st->st_uid,
+		.gid = st->st_gid,
 		.target = type == SHARD_SYMLINK ? w->target : NULL,
 	};
 	int rc = w->walk->found(&entry, w->walk->arg);

@@ -67,6 +67,8 @@ int records_add(struct records *records, const struct source_entry *entry)
 		.size = entry->size,
 		.mtime_ns = entry->mtime_ns,
 		.mode = entry->mode,
+		.uid = entry->uid,
+		.gid = entry->gid,
 		.type = (uint8_t)entry->type,
 		.digested = entry->type != SHARD_FILE,
 		.path_len = (uint16_t)path_len, /* LARDER_PATH_BYTES at most */

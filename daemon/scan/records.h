@@ -16,6 +16,7 @@ struct record {
 	int64_t mtime_ns;
 	struct digest digest;
 	uint32_t mode;
+	uint32_t uid, gid; /* owner at the origin: for rights.c, in no manifest */
 	uint8_t type;	   /* enum shard_type */
 	uint8_t digested;  /* the digest stands */
 	uint16_t path_len; /* target follows the path's NUL */

@@ -12,6 +12,7 @@
 #include "origin/origins.h"
 #include "scan/reader.h"
 #include "scan/records.h"
+#include "scan/rights.h"
 #include "scan/scan.h"
 
 #define LISTERS_MAX 16u /* threads that list: stat calls, not bytes */
@@ -156,8 +157,11 @@ int scan_run(const struct scan_params *params, int out_fd, struct larder_manifes
 	rc = gather(&readers, err);
 	if (!rc) {
 		records_sort(&readers.records);
-		rc = write_manifest(&readers, out_fd, done, err);
+		if (params->head->access.kind == LARDER_ACCESS_ORIGIN)
+			rc = rights_can_be_told(&readers.records, err);
 	}
+	if (!rc)
+		rc = write_manifest(&readers, out_fd, done, err);
 	records_fini(&readers.records);
 	readers.source->ops->close(readers.source);
 	pthread_cond_destroy(&readers.change);

@@ -303,6 +303,43 @@ static void test_unreadable(void **state)
 	scanning_close(&s);
 }
 
+static void owned_file(struct scanning *s, const char *path, mode_t mode, gid_t gid)
+{
+	char full[600];
+
+	world_file(s->origin, path, 10, 1);
+	snprintf(full, sizeof(full), "%s/%s", s->origin, path);
+	assert_int_equal(chown(full, 0, gid), 0);
+	assert_int_equal(chmod(full, mode), 0);
+}
+
+/* access=origin tries one file of each mode in a directory: their owners must be alike then. */
+static void test_rights_that_one_file_cannot_tell(void **state)
+{
+	struct scanning s;
+	int fd;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip_because("needs root");
+	scanning_open(&s);
+	owned_file(&s, "a", 0640, 100);
+	owned_file(&s, "b", 0644, 200); /* open to all: whose it is does not matter */
+	owned_file(&s, "c", 0640, 100);
+	owned_file(&s, "d", 0600, 300); /* the only one of its mode is tried */
+	fd = scan_now(&s, NULL);
+	assert_true(fd >= 0);
+	close(fd);
+	owned_file(&s, "e", 0640, 200);
+	assert_int_equal(scan_now(&s, NULL), -EPERM);
+	assert_non_null(strstr(s.err.text, "e is closed to others"));
+	s.head.access.kind = LARDER_ACCESS_PUBLIC;
+	fd = scan_now(&s, NULL);
+	assert_true(fd >= 0);
+	close(fd);
+	scanning_close(&s);
+}
+
 static void test_stop(void **state)
 {
 	_Atomic bool stop = true;
@@ -360,6 +397,7 @@ int main(void)
 		cmocka_unit_test(test_reads_what_is_new),
 		cmocka_unit_test(test_changes_meanwhile),
 		cmocka_unit_test(test_unreadable),
+		cmocka_unit_test(test_rights_that_one_file_cannot_tell),
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_refuses_what_cannot_be_in_a_manifest),
 		cmocka_unit_test(test_nothing_there),
