@@ -73,8 +73,9 @@ static int refuse(struct stage *stage, const struct quota_answer *answer,
 		  const struct evict_plan *plan, struct larder_error *err)
 {
 	char need[32], have[32], leased[32], pinned[32], staging[32];
-	uint64_t reserved =
-		stage->tier->reserved_bytes; /* by other stages: this one has nothing yet */
+	/* by other stages: this one has nothing yet */
+	uint64_t reserved = stage->tier->reserved_bytes;
+	uint64_t most = quota_add(answer->room.max_bytes, reserved); /* whoever lets go */
 	bool inodes =
 		answer->room.inodes < stage->need_inodes && answer->room.bytes >= stage->need_bytes;
 
@@ -88,13 +89,12 @@ static int refuse(struct stage *stage, const struct quota_answer *answer,
 			(unsigned long long)answer->room.inodes);
 	larder_size_format(stage->need_bytes, need, sizeof(need));
 	larder_size_format(quota_add(answer->room.bytes, plan->bytes), have, sizeof(have));
-	if (answer->verdict == QUOTA_NEVER && !plan->leased_bytes && !plan->pinned_bytes &&
-	    !reserved)
+	if (answer->verdict == QUOTA_NEVER && stage->need_bytes > most)
 		return larder_error_set(
-			err, ENOSPC,
+			err, EFBIG,
 			"%s:%s needs %s and this node's cache can hold %s at most; use --dataset-mode=bypass or a SUBSET of it",
 			stage->tree.name, stage->tree.version, need,
-			larder_size_format(answer->room.max_bytes, have, sizeof(have)));
+			larder_size_format(most, have, sizeof(have)));
 	return larder_error_set(
 		err, ENOSPC,
 		"%s:%s needs %s and %s can be had (%s is leased by running jobs, %s pinned, %s kept for what is being staged now)",
