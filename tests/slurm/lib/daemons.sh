@@ -64,9 +64,9 @@ node_ready()
 
 await_node()
 {
-	poll 30 node_ready_or_dead "$1" || true
+	poll 120 node_ready_or_dead "$1" || true
 	running "slurmd.$1" || die "slurmd of $1 ended at once; its log says:"$'\n'"$(tail -n 15 "$DIR/$1/slurmd.out")"
-	node_ready "$1" || die "node $1 is not ready after 30 s: $(scontrol show node "$1" | grep -E 'State|Reason' || true)"
+	node_ready "$1" || die "node $1 is not ready after 120 s: $(scontrol show node "$1" | grep -E 'State|Reason' || true)"
 }
 
 node_ready_or_dead() { not_running "slurmd.$1" || node_ready "$1"; }
