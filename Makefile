@@ -24,8 +24,8 @@ CPPFLAGS += -D_GNU_SOURCE -Iinclude -Idaemon -DLARDER_VERSION='"$(VERSION)"'
 ALL_CFLAGS = -std=gnu17 $(OPT) $(HARDEN) $(WARN) -fPIC $(SAN) $(CFLAGS)
 ALL_LDFLAGS = -Wl,-z,relro,-z,now $(SAN) $(LDFLAGS)
 
-DAEMON_PKGS := liburing sqlite3 libconfuse libsystemd
-CLI_PKGS := smartcols
+DAEMON_PKGS := liburing sqlite3 libconfuse libsystemd libcurl
+CLI_PKGS := smartcols libcurl
 ALL_PKGS := $(DAEMON_PKGS) $(CLI_PKGS)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(ALL_PKGS) 2>/dev/null)
 

@@ -6,6 +6,7 @@
 #ifndef CORE_SOURCE_H
 #define CORE_SOURCE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -24,6 +25,31 @@ struct source_as {
 
 struct source;
 
+/* How remote origins are read. Borrowed while a source of it is open. */
+struct source_options {
+	unsigned int connections; /* of one source at the same time */
+	int64_t connect_timeout_ms;
+	int64_t stall_timeout_ms; /* a window of this length must bring 1 KiB/s */
+	unsigned int retries;	  /* of one shard */
+	unsigned int retry_budget; /* of all shards of a source together */
+	const char *ca_file;	   /* NULL, "": the system's */
+	const char *const *redirect_hosts; /* beside the origin's own */
+	unsigned int n_redirect_hosts;
+	/* No digest will be compared (publishing): a broken transfer goes on only where the server
+	 * proves that the file is still the same one. */
+	bool unverified;
+	const _Atomic bool *stop; /* NULL: only put tells */
+};
+/* What config.def has, for who reads no configuration. */
+#define SOURCE_OPTIONS_DEFAULT                                                                     \
+	((struct source_options){                                                                  \
+		.connections = 16,                                                                 \
+		.connect_timeout_ms = 10000,                                                       \
+		.stall_timeout_ms = 30000,                                                         \
+		.retries = 5,                                                                      \
+		.retry_budget = 200,                                                               \
+	})
+
 /* One thing found by list(). Borrowed. */
 struct source_entry {
 	const char *path; /* relative, decoded */
@@ -39,8 +65,9 @@ struct source_ops {
 	const char *kind; /* "posix" */
 	/* Is this origin ours? By its text alone. */
 	bool (*owns)(const char *origin);
-	int (*open)(const char *origin, const struct source_as *as, struct source **source,
-		    struct larder_error *err);
+	int (*open)(const char *origin, const struct source_as *as,
+		    const struct source_options *options, struct source **source,
+		    struct larder_error *err); /* options NULL: the defaults */
 	void (*close)(struct source *source);
 	/*
 	 * A descriptor to read the shard from, when the kind has such (NULL otherwise: use fetch).
@@ -51,13 +78,18 @@ struct source_ops {
 			  struct larder_error *err);
 	/*
 	 * Streams bytes from `offset` to the end to put() in order; put's non-zero answer stops it.
-	 * For remote kinds; NULL where open_shard serves.
+	 * For remote kinds; NULL where open_shard serves. While it waits it puts 0 bytes (NULL) now
+	 * and then, to learn whether it is still wanted. Retries are its own affair; the sentence
+	 * does not name shard and origin.
 	 */
 	int (*fetch)(struct source *source, const struct shard *shard, uint64_t offset,
 		     int (*put)(const void *data, size_t len, void *arg), void *arg,
 		     struct larder_error *err);
+	/* Size and time of one file by its path, for kinds that cannot list; NULL otherwise. */
+	int (*look)(struct source *source, const char *path, struct source_entry *entry,
+		    struct larder_error *err);
 	/*
-	 * Everything there, in no order, calls from several threads at once. Sockets, devices,
+	 * NULL for kinds that cannot. Everything there, in no order, calls from several threads at once. Sockets, devices,
 	 * FIFOs and symlinks that leave the tree are errors that name the path. Directories are
 	 * told only when empty.
 	 */

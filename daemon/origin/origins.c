@@ -9,6 +9,7 @@
 
 const struct source_ops *const origins[] = {
 	&source_posix,
+	&source_http,
 	NULL,
 };
 

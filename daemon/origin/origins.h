@@ -5,6 +5,7 @@
 #include "core/source.h"
 
 extern const struct source_ops source_posix;
+extern const struct source_ops source_http;
 
 /* NULL-terminated, in order of trial. */
 extern const struct source_ops *const origins[];

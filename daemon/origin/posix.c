@@ -75,12 +75,14 @@ static int open_root(struct posix_source *source, struct larder_error *err)
 	return 0;
 }
 
-static int posix_open(const char *origin, const struct source_as *as, struct source **out,
+static int posix_open(const char *origin, const struct source_as *as,
+		      const struct source_options *options, struct source **out,
 		      struct larder_error *err)
 {
 	struct posix_source *source = calloc(1, sizeof(*source));
 	int rc;
 
+	(void)options;
 	if (!source)
 		return larder_error_set(err, ENOMEM, "no memory for origin %s", origin);
 	source->base.ops = &source_posix;

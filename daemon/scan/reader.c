@@ -126,13 +126,15 @@ static int read_file(struct reading *r, const struct shard *shard, struct larder
 struct fetching {
 	struct reading *reading;
 	struct larder_error *err;
+	int rc; /* of the last put: then err has our sentence */
 };
 
 static int put(const void *data, size_t len, void *arg)
 {
 	struct fetching *f = arg;
 
-	return take_bytes(f->reading, data, len, f->err);
+	f->rc = take_bytes(f->reading, data, len, f->err);
+	return f->rc;
 }
 
 static int read_stream(struct reading *r, const struct shard *shard, struct larder_error *err)
@@ -140,7 +142,16 @@ static int read_stream(struct reading *r, const struct shard *shard, struct lard
 	struct source *source = r->readers->source;
 	struct fetching f = {.reading = r, .err = err};
 
-	return source->ops->fetch(source, shard, 0, put, &f, err);
+	auto_free char *shown = larder_path_encode(shard->path);
+	struct larder_error why = {0};
+	int rc = source->ops->fetch(source, shard, 0, put, &f, &why);
+
+	if (!rc || f.rc)
+		return f.rc;
+	larder_error_prefix(&why, "%s from %s", shown ? shown : "?", r->readers->params->origin);
+	if (err)
+		*err = why;
+	return rc;
 }
 
 static int digest_record(struct reading *r, struct larder_error *err)

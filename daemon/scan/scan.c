@@ -10,6 +10,7 @@
 #include "core/manifest.h"
 #include "larder/text.h"
 #include "origin/origins.h"
+#include "scan/paths.h"
 #include "scan/reader.h"
 #include "scan/records.h"
 #include "scan/rights.h"
@@ -26,18 +27,21 @@ static unsigned int thread_count(const struct scan_params *params)
 	return n > READERS_MAX ? READERS_MAX : (unsigned int)n;
 }
 
-static int open_origin(const struct scan_params *params, struct source **source,
-		       struct larder_error *err)
+static int open_origin(const struct scan_params *params, const struct source_options *options,
+		       struct source **source, struct larder_error *err)
 {
 	const struct source_ops *kind = origin_kind(params->origin);
 	const struct source_as self = {0}; /* as whoever runs this */
 
-	if (!kind || !kind->list)
+	if (kind && params->paths && !kind->look)
+		return larder_error_set(err, EINVAL, "%s is listed; it takes no list of paths",
+					params->origin);
+	if (!kind || (!kind->list && !params->paths))
 		return larder_error_set(
 			err, EOPNOTSUPP,
 			"%s cannot be scanned: only directories can (an absolute path)",
 			params->origin);
-	return kind->open(params->origin, &self, source, err);
+	return kind->open(params->origin, &self, options, source, err);
 }
 
 /* Lists. The readers' own failure, which stops the listing, is the one that is told. */
@@ -45,9 +49,14 @@ static int list_origin(struct readers *readers, unsigned int threads, struct lar
 {
 	struct source *source = readers->source;
 	struct larder_error why = {0};
-	int rc = source->ops->list(source, threads < LISTERS_MAX ? threads : LISTERS_MAX,
-				   readers_found, readers, &why);
+	unsigned int listers = threads < LISTERS_MAX ? threads : LISTERS_MAX;
+	int rc;
 
+	if (readers->params->paths)
+		rc = scan_paths_look(source, readers->params->paths, listers, readers_found, readers,
+				     &why);
+	else
+		rc = source->ops->list(source, listers, readers_found, readers, &why);
 	if (rc && readers_stopped(readers, err))
 		return -ECANCELED;
 	if (rc) {
@@ -59,10 +68,11 @@ static int list_origin(struct readers *readers, unsigned int threads, struct lar
 	return 0;
 }
 
-static bool same_file(const struct record *record, const struct shard *old)
+/* timeless: a time of 0 means that the server told none. */
+static bool same_file(const struct record *record, const struct shard *old, bool timeless)
 {
 	return record->type == SHARD_FILE && old->type == SHARD_FILE && record->size == old->size &&
-	       record->mtime_ns == old->mtime_ns;
+	       record->mtime_ns == old->mtime_ns && (record->mtime_ns || !timeless);
 }
 
 /* Both are in order: one pass. */
@@ -79,7 +89,7 @@ static int take_over_from(struct readers *readers, struct manifest_reader *earli
 		       larder_path_compare(records->items[at]->path, old.path) < 0)
 			at++;
 		if (at == records->count || strcmp(records->items[at]->path, old.path) != 0 ||
-		    !same_file(records->items[at], &old))
+		    !same_file(records->items[at], &old, readers->params->paths))
 			continue;
 		records->items[at]->digest = old.digest;
 		records->items[at]->digested = 1;
@@ -150,8 +160,12 @@ int scan_run(const struct scan_params *params, int out_fd, struct larder_manifes
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.change = PTHREAD_COND_INITIALIZER,
 	};
-	int rc = open_origin(params, &readers.source, err);
+	struct source_options options = params->options ? *params->options : SOURCE_OPTIONS_DEFAULT;
+	int rc;
 
+	options.unverified = true; /* there is no digest yet to compare with */
+	options.stop = params->stop;
+	rc = open_origin(params, &options, &readers.source, err);
 	if (rc)
 		return rc;
 	rc = gather(&readers, err);

@@ -13,6 +13,8 @@ static const char *const fixed[] = {
 	"node_name",  "socket",	       "state_dir",	    "view_root",	"helper_dir",
 	"slurm_conf", "boot_id_file",  "slurm_timeout",	    "transfer_threads", "transfer_memory",
 	"io_uring",   "transfer_nice", "allow_tmpfs_state",
+	"http_connections", "http_connect_timeout", "http_stall_timeout", "http_retries",
+	"http_retry_budget", "http_ca_file", "http_redirect_hosts",
 };
 
 static bool is_fixed(const char *name)
@@ -33,6 +35,16 @@ static void add(char *buf, size_t len, const char *text)
 static bool same_text(const char *a, const char *b)
 {
 	return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+static bool same_list(const struct config_list *a, const struct config_list *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (unsigned int i = 0; i < a->count; i++)
+		if (strcmp(a->items[i], b->items[i]) != 0)
+			return false;
+	return true;
 }
 
 static bool same_tiers(const struct config *now, const struct config *next)
@@ -56,7 +68,7 @@ static bool same_tiers(const struct config *now, const struct config *next)
 #define SAME_UINT(field)    (now->field == next->field)
 #define SAME_BOOL(field)    (now->field == next->field)
 #define SAME_PERCENT(field) true
-#define SAME_LIST(field)    true
+#define SAME_LIST(field)    same_list(&now->field, &next->field)
 
 int config_fixed_changes(const struct config *now, const struct config *next, char *buf, size_t len)
 {

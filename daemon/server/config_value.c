@@ -36,6 +36,11 @@ static const struct bound bounds[] = {
 	{"transfer_threads", "1 to 1024", 1, 1024},
 	{"transfer_nice", "0 to 19", 0, 19},
 	{"transfer_memory", "at least 1M", UINT64_C(1) << 20, UINT64_MAX},
+	{"http_connections", "1 to 256", 1, 256},
+	{"http_connect_timeout", "100ms to 10m", 100, 600000},
+	{"http_stall_timeout", "1s to 1h", 1000, 3600000},
+	{"http_retries", "0 to 100", 0, 100},
+	{"http_retry_budget", "0 to 1000000", 0, 1000000},
 	{"max_transfers", "1 to 65536", 1, 65536},
 	{"max_sessions", "1 to 1000000", 1, 1000000},
 	{"max_sessions_per_user", "1 to 1000000", 1, 1000000},
@@ -290,6 +295,8 @@ int config_value_default(const struct config_key *key, void *base, struct larder
 	config_value_clear(key, base);
 	if (key->type == CONFIG_TYPE_PATH && !*key->def)
 		return replace(slot, "", err);
+	if (key->type == CONFIG_TYPE_LIST && !*key->def)
+		return 0;
 	return config_value_set(key, key->def, base, err);
 }
 

@@ -51,6 +51,7 @@ struct larderd {
 	struct worker_pool *slow;    /* long work: trash, verify, recover */
 	struct inventory *inv;
 	sd_event_source *inv_source;
+	struct source_options origin_options; /* borrows from config; the pool borrows it */
 	struct xfer_pool *pool;
 	struct slurmq *slurm;
 	struct access_cache *access;

@@ -92,6 +92,13 @@ static void take_over(struct larderd *d, struct config *next)
 	KEEP(transfer_memory);
 	KEEP(transfer_nice);
 	KEEP(io_uring);
+	KEEP(http_connections);
+	KEEP(http_connect_timeout);
+	KEEP(http_stall_timeout);
+	KEEP(http_retries);
+	KEEP(http_retry_budget);
+	KEEP(http_ca_file);
+	KEEP(http_redirect_hosts);
 	KEEP(tiers);
 	KEEP(n_tiers);
 	KEEP(path);

@@ -160,6 +160,23 @@ static int open_tiers(struct larderd *d, struct larder_error *err)
 
 /* --- threads and helpers */
 
+/* Fixed at start, as a reload keeps these keys: the pool borrows them for its life. */
+static void set_origin_options(struct larderd *d)
+{
+	const struct config *config = &d->config;
+
+	d->origin_options = (struct source_options){
+		.connections = config->http_connections,
+		.connect_timeout_ms = config->http_connect_timeout,
+		.stall_timeout_ms = config->http_stall_timeout,
+		.retries = config->http_retries,
+		.retry_budget = config->http_retry_budget,
+		.ca_file = config->http_ca_file,
+		.redirect_hosts = (const char *const *)config->http_redirect_hosts.items,
+		.n_redirect_hosts = config->http_redirect_hosts.count,
+	};
+}
+
 static int start_threads(struct larderd *d, struct larder_error *err)
 {
 	struct xfer_pool_params params = {
@@ -167,9 +184,11 @@ static int start_threads(struct larderd *d, struct larder_error *err)
 		.memory_bytes = d->config.transfer_memory,
 		.no_uring = !d->config.io_uring,
 		.nice = (int)d->config.transfer_nice,
+		.options = &d->origin_options,
 	};
 	char helper[4096];
 
+	set_origin_options(d);
 	if (mailbox_create(d->event, &d->mailbox, err) ||
 	    worker_pool_create(d->mailbox, 4, &d->workers, err) ||
 	    worker_pool_create(d->mailbox, 3, &d->slow, err) ||

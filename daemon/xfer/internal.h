@@ -96,6 +96,7 @@ void pool_wake(struct xfer_pool *pool);
 /* Does another transfer wait for a thread while none is idle? */
 bool pool_contended(struct xfer_pool *pool, const struct transfer *transfer);
 size_t pool_small_bytes(const struct xfer_pool *pool);
+const struct source_options *pool_options(const struct xfer_pool *pool);
 /* The thread's engine for such a copy. */
 int lane_engine(struct lane *lane, bool uring, struct engine **engine, struct larder_error *err);
 

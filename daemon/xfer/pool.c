@@ -43,6 +43,11 @@ size_t pool_small_bytes(const struct xfer_pool *pool)
 	return pool->small_bytes;
 }
 
+const struct source_options *pool_options(const struct xfer_pool *pool)
+{
+	return pool->options;
+}
+
 const char *xfer_pool_engine(const struct xfer_pool *pool)
 {
 	return pool->engine;
@@ -159,6 +164,7 @@ int xfer_pool_create(const struct xfer_pool_params *params, struct xfer_pool **o
 	pool->per_transfer = threads < THREADS_MAX ? threads : THREADS_MAX;
 	pool->n_lanes = pool->per_transfer + THREADS_SPARE;
 	pool->nice = params->nice;
+	pool->options = params->options;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->change, NULL);
 	choose_engine(pool, params->no_uring);

@@ -22,6 +22,7 @@ struct xfer_pool {
 	size_t small_bytes;
 	bool uring;
 	int nice;
+	const struct source_options *options; /* borrowed */
 	char engine[LARDER_ERROR_MAX + 16];
 };
 

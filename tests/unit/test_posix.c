@@ -31,7 +31,7 @@ static struct source *open_origin(const struct world *w, const struct source_as 
 	struct source *source = NULL;
 	struct larder_error err = {0};
 
-	if (source_posix.open(w->origin, as, &source, &err))
+	if (source_posix.open(w->origin, as, NULL, &source, &err))
 		fail_msg("open: %s", err.text);
 	return source;
 }
@@ -58,7 +58,10 @@ static void test_kinds(void **state)
 {
 	(void)state;
 	assert_ptr_equal(origin_kind("/data/x"), &source_posix);
-	assert_null(origin_kind("https://x/y"));
+	assert_ptr_equal(origin_kind("https://x/y"), &source_http);
+	assert_ptr_equal(origin_kind("http://x/y"), &source_http);
+	assert_null(origin_kind("s3://x/y"));
+	assert_null(origin_kind("file:///x"));
 	assert_null(origin_kind("data"));
 }
 
@@ -73,8 +76,8 @@ static void test_origin_that_cannot_be_opened(void **state)
 	world_open(&w);
 	world_file(w.origin, "f", 1, 1);
 	in_origin(&w, "f", file, sizeof(file));
-	assert_int_equal(source_posix.open(file, &self, &source, &err), -ENOTDIR);
-	assert_int_equal(source_posix.open("/nonexistent/x", &self, &source, &err), -ENOENT);
+	assert_int_equal(source_posix.open(file, &self, NULL, &source, &err), -ENOTDIR);
+	assert_int_equal(source_posix.open("/nonexistent/x", &self, NULL, &source, &err), -ENOENT);
 	assert_non_null(strstr(err.text, "/nonexistent/x"));
 	assert_null(source);
 	world_close(&w);
@@ -171,7 +174,7 @@ static void test_reads_as_somebody_else(void **state)
 	close(fd);
 	source_posix.close(source);
 	assert_int_equal(chmod(w.origin, 0700), 0);
-	assert_int_equal(source_posix.open(w.origin, &nobody, &source, &err), -EACCES);
+	assert_int_equal(source_posix.open(w.origin, &nobody, NULL, &source, &err), -EACCES);
 	assert_int_equal(access(path, R_OK), 0);
 	world_close(&w);
 }

@@ -567,26 +567,29 @@ static const struct source_ops twist_stream;
 static const struct source_ops twist_open;
 
 static int twist_make(const struct source_ops *ops, const char *origin, const struct source_as *as,
-		      struct source **out, struct larder_error *err)
+		      const struct source_options *options, struct source **out,
+		      struct larder_error *err)
 {
 	struct twist *t = calloc(1, sizeof(*t));
 
 	assert_non_null(t);
 	t->base.ops = ops;
 	*out = &t->base;
-	return source_posix.open(origin, as, &t->posix, err);
+	return source_posix.open(origin, as, options, &t->posix, err);
 }
 
-static int stream_make(const char *origin, const struct source_as *as, struct source **out,
+static int stream_make(const char *origin, const struct source_as *as,
+		       const struct source_options *options, struct source **out,
 		       struct larder_error *err)
 {
-	return twist_make(&twist_stream, origin, as, out, err);
+	return twist_make(&twist_stream, origin, as, options, out, err);
 }
 
-static int open_make(const char *origin, const struct source_as *as, struct source **out,
+static int open_make(const char *origin, const struct source_as *as,
+		     const struct source_options *options, struct source **out,
 		     struct larder_error *err)
 {
-	return twist_make(&twist_open, origin, as, out, err);
+	return twist_make(&twist_open, origin, as, options, out, err);
 }
 
 static void twist_close(struct source *base)

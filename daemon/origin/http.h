@@ -1,0 +1,71 @@
+/*
+ * What the files of the http kind share. For origin/http*.c alone.
+ */
+#ifndef ORIGIN_HTTP_H
+#define ORIGIN_HTTP_H
+
+#include <curl/curl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "core/retry.h"
+#include "core/source.h"
+#include "origin/http_answer.h"
+
+#define HTTP_WANTED_MS 100 /* how soon a wait notices that it is not wanted any more */
+
+/* A connection, kept for the next shard. */
+struct http_handle {
+	struct http_handle *next;
+	CURL *curl;
+	char why[CURL_ERROR_SIZE];
+};
+
+struct http_source {
+	struct source base; /* first */
+	char *root;	    /* as the origin is written */
+	char *host;
+	bool tls;
+	struct source_options options;
+	pthread_mutex_t lock;
+	pthread_cond_t change;
+	struct http_handle *idle;     /* (lock) */
+	unsigned int made;	      /* (lock) handles there are, idle or not */
+	_Atomic unsigned int retried; /* of the budget */
+};
+
+/* One shard on its way, over all requests that it takes. */
+struct http_fetch {
+	struct http_source *source;
+	struct http_handle *handle;
+	char *url;
+	uint64_t size, start, reached; /* put from start up to reached */
+	bool head;		       /* only look */
+	int (*put)(const void *data, size_t len, void *arg);
+	void *arg;
+	char etag[256];	    /* of the first answer, strong; "": none */
+	int64_t modified_s; /* of the first answer, or the listing's; -1: none */
+	/* of the request under way */
+	bool judged;
+	uint64_t skip;	   /* bytes of this answer that are there already */
+	uint64_t discarded; /* of an answer that is no success */
+	int rc;		   /* what ends it for good; the sentence is in why */
+	struct larder_error why;
+	int64_t after_ms; /* Retry-After; -1: none */
+	/* of the stall watch */
+	int64_t window_ms, put_ms, asked_ms;
+	uint64_t window_bytes;
+	bool stalled;
+};
+
+int64_t http_mono_ms(void);
+/* -ECANCELED or what put answered, in fetch->rc; 0: still wanted. */
+int http_still_wanted(struct http_fetch *fetch);
+
+/*
+ * One request for what is missing, with its redirects. 0 all is there; else -errno with the sentence
+ * in fetch->why, and whether it is worth another try in *class.
+ */
+int http_request(struct http_fetch *fetch, enum retry_class *class);
+
+#endif

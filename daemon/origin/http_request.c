@@ -1,0 +1,420 @@
+/*
+ * Owns: one request and its redirects: what libcurl is told, what its callbacks do with the bytes,
+ * and which class its failures are of.
+ * Must not: wait, or try again.
+ * Called by: http.c.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "larder/cleanup.h"
+#include "larder/text.h"
+#include "origin/http.h"
+
+#define BUFFER_BYTES	(512L * 1024)
+#define REDIRECTS_MAX	5
+#define DISCARD_MAX	((uint64_t)64 * 1024) /* of an error page, so that the connection can be kept */
+#define STALL_BYTES_S	1024
+
+static int refuse(struct http_fetch *fetch, int rc)
+{
+	fetch->rc = rc;
+	return rc;
+}
+
+/* --- the answer's head */
+
+static const char *header(CURL *curl, const char *name)
+{
+	struct curl_header *found;
+
+	if (curl_easy_header(curl, name, 0, CURLH_HEADER, -1, &found) != CURLHE_OK)
+		return NULL;
+	return found->value;
+}
+
+static void read_answer(CURL *curl, struct http_answer *answer)
+{
+	curl_off_t length = -1, modified = -1;
+
+	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer->status);
+	curl_easy_getinfo(curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+	curl_easy_getinfo(curl, CURLINFO_FILETIME_T, &modified);
+	answer->length = length;
+	answer->modified_s = modified;
+	answer->range = header(curl, "Content-Range");
+	answer->encoding = header(curl, "Content-Encoding");
+	answer->etag = header(curl, "ETag");
+	if (answer->etag && strncmp(answer->etag, "W/", 2) == 0)
+		answer->etag = NULL; /* promises the same meaning, not the same bytes */
+}
+
+static bool is_success(long status)
+{
+	return status == 200 || status == 206;
+}
+
+/* Once an answer's head is there, at its first byte or at its end. */
+static int judge(struct http_fetch *fetch)
+{
+	struct http_answer answer = {0};
+	struct http_expect expect = {
+		.size = fetch->size,
+		.from = fetch->reached,
+		.modified_s = fetch->modified_s,
+		.etag = fetch->etag,
+	};
+
+	fetch->judged = true;
+	read_answer(fetch->handle->curl, &answer);
+	if (!is_success(answer.status))
+		return 0;
+	if (fetch->head) {
+		if (answer.length < 0)
+			return refuse(fetch, larder_error_set(&fetch->why, EPROTO,
+							      "the server does not tell its size "
+							      "(no Content-Length)"));
+		fetch->size = expect.size = (uint64_t)answer.length;
+	}
+	if (http_answer_judge(&answer, &expect, &fetch->skip, &fetch->why))
+		return refuse(fetch, -fetch->why.code);
+	if (!*fetch->etag && answer.etag && strlen(answer.etag) < sizeof(fetch->etag))
+		strcpy(fetch->etag, answer.etag);
+	if (fetch->modified_s < 0)
+		fetch->modified_s = answer.modified_s;
+	return 0;
+}
+
+/* --- bytes */
+
+static int put_bytes(struct http_fetch *fetch, const char *data, size_t len)
+{
+	int64_t began_ms;
+
+	if (fetch->skip) {
+		size_t skip = fetch->skip < len ? (size_t)fetch->skip : len;
+
+		fetch->skip -= skip;
+		data += skip;
+		len -= skip;
+	}
+	if (len > fetch->size - fetch->reached)
+		return refuse(fetch, larder_error_set(&fetch->why, ESTALE,
+						      "changed at the origin: it has grown beyond the "
+						      "expected %" PRIu64
+						      " bytes; publish a new version",
+						      fetch->size));
+	if (!len)
+		return 0;
+	began_ms = http_mono_ms();
+	fetch->rc = fetch->put(data, len, fetch->arg);
+	fetch->put_ms += http_mono_ms() - began_ms; /* our disk's slowness is no stall of theirs */
+	if (fetch->rc)
+		larder_error_set(&fetch->why, fetch->rc, "it is not wanted any more");
+	fetch->reached += len;
+	return fetch->rc;
+}
+
+static size_t on_bytes(char *data, size_t size, size_t n, void *arg)
+{
+	struct http_fetch *fetch = arg;
+	size_t len = size * n;
+	long status = 0;
+
+	fetch->window_bytes += len;
+	if (!fetch->judged && judge(fetch))
+		return 0;
+	curl_easy_getinfo(fetch->handle->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (is_success(status))
+		return put_bytes(fetch, data, len) ? 0 : len;
+	fetch->discarded += len;
+	return fetch->discarded > DISCARD_MAX ? 0 : len;
+}
+
+/* libcurl calls at least once a second, whatever happens. */
+static int on_progress(void *arg, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up)
+{
+	struct http_fetch *fetch = arg;
+	int64_t now_ms = http_mono_ms(), stall_ms = fetch->source->options.stall_timeout_ms;
+
+	(void)total, (void)now, (void)up_total, (void)up;
+	if (now_ms - fetch->asked_ms < HTTP_WANTED_MS)
+		return 0;
+	fetch->asked_ms = now_ms;
+	if (http_still_wanted(fetch))
+		return 1;
+	if (now_ms - fetch->window_ms - fetch->put_ms < stall_ms)
+		return 0;
+	fetch->stalled = fetch->window_bytes < (uint64_t)stall_ms * STALL_BYTES_S / 1000;
+	fetch->window_ms = now_ms;
+	fetch->window_bytes = 0;
+	fetch->put_ms = 0;
+	return fetch->stalled;
+}
+
+/* --- what is asked */
+
+/* If-Range takes a strong ETag, or a time; without either a range is asked for plainly. */
+static struct curl_slist *request_headers(struct http_fetch *fetch)
+{
+	struct curl_slist *list = curl_slist_append(NULL, "Accept-Encoding: identity");
+	char line[sizeof(fetch->etag) + 16];
+
+	if (list && fetch->reached && *fetch->etag) {
+		snprintf(line, sizeof(line), "If-Range: %s", fetch->etag);
+		if (!curl_slist_append(list, line)) {
+			curl_slist_free_all(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+static void set_limits(struct http_fetch *fetch, const char *url)
+{
+	const struct source_options *options = &fetch->source->options;
+	CURL *curl = fetch->handle->curl;
+	const char *protocols = strncmp(url, "https:", 6) == 0 ? "https" : "http,https";
+
+	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, protocols);
+	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L); /* each one is judged here */
+	curl_easy_setopt(curl, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
+	if (options->ca_file && *options->ca_file)
+		curl_easy_setopt(curl, CURLOPT_CAINFO, options->ca_file);
+	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout_ms);
+	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+	curl_easy_setopt(curl, CURLOPT_HTTP_CONTENT_DECODING, 0L);
+	curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, BUFFER_BYTES);
+	curl_easy_setopt(curl, CURLOPT_MAXCONNECTS, 2L); /* a second for a redirect's host */
+	curl_easy_setopt(curl, CURLOPT_USERAGENT, "larder/" LARDER_VERSION);
+}
+
+/* reset drops the options and keeps the connections. */
+static void set_request(struct http_fetch *fetch, const char *url, struct curl_slist *headers)
+{
+	CURL *curl = fetch->handle->curl;
+	char range[32];
+
+	curl_easy_reset(curl);
+	set_limits(fetch, url);
+	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, fetch->handle->why);
+	curl_easy_setopt(curl, CURLOPT_URL, url);
+	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+	curl_easy_setopt(curl, CURLOPT_FILETIME, 1L);
+	curl_easy_setopt(curl, CURLOPT_NOBODY, fetch->head ? 1L : 0L);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, fetch);
+	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, fetch);
+	if (fetch->reached) {
+		snprintf(range, sizeof(range), "%" PRIu64 "-", fetch->reached);
+		curl_easy_setopt(curl, CURLOPT_RANGE, range);
+	}
+}
+
+static void begin(struct http_fetch *fetch)
+{
+	fetch->judged = false;
+	fetch->skip = fetch->discarded = 0;
+	fetch->after_ms = -1;
+	fetch->stalled = false;
+	fetch->window_ms = http_mono_ms();
+	fetch->asked_ms = 0;
+	fetch->put_ms = 0;
+	fetch->window_bytes = 0;
+	fetch->handle->why[0] = '\0';
+}
+
+/* --- what became of it */
+
+static enum retry_class class_of_code(const struct http_fetch *fetch, CURLcode code)
+{
+	double connected = 0;
+
+	curl_easy_getinfo(fetch->handle->curl, CURLINFO_PRETRANSFER_TIME, &connected);
+	switch ((int)code) {
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_RESOLVE_PROXY:
+	case CURLE_COULDNT_CONNECT:
+	case CURLE_SSL_CONNECT_ERROR: return RETRY_CONNECT;
+	case CURLE_OPERATION_TIMEDOUT: return connected > 0 ? RETRY_STALL : RETRY_CONNECT;
+	case CURLE_RECV_ERROR:
+	case CURLE_SEND_ERROR:
+	case CURLE_GOT_NOTHING:
+	case CURLE_HTTP2:
+	case CURLE_HTTP2_STREAM: return RETRY_RESET;
+	case CURLE_PARTIAL_FILE: return RETRY_TRUNCATED;
+	case CURLE_ABORTED_BY_CALLBACK: return fetch->stalled ? RETRY_STALL : RETRY_NEVER;
+	default: return RETRY_NEVER;
+	}
+}
+
+static int code_failed(struct http_fetch *fetch, CURLcode code, enum retry_class *class)
+{
+	const char *why = *fetch->handle->why ? fetch->handle->why : curl_easy_strerror(code);
+	char shown[CURL_ERROR_SIZE];
+
+	*class = class_of_code(fetch, code);
+	if (fetch->stalled)
+		return larder_error_set(&fetch->why, ETIMEDOUT,
+					"at byte %" PRIu64 " less than 1 KiB/s came for %lld s",
+					fetch->reached,
+					(long long)(fetch->source->options.stall_timeout_ms / 1000));
+	larder_text_quote(why, SIZE_MAX, shown, sizeof(shown));
+	if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
+		return larder_error_set(&fetch->why, EPROTO,
+					"the server's certificate is not trusted: %s; a CA of your own "
+					"is named with http_ca_file, or --ca-file for publish",
+					shown);
+	return larder_error_set(&fetch->why, *class == RETRY_CONNECT ? EHOSTUNREACH : EIO,
+				"at byte %" PRIu64 ": %s", fetch->reached, shown);
+}
+
+static int status_failed(struct http_fetch *fetch, long status, enum retry_class *class)
+{
+	curl_off_t after_s = 0;
+
+	*class = retry_class_of_status(status);
+	if (!curl_easy_getinfo(fetch->handle->curl, CURLINFO_RETRY_AFTER, &after_s) && after_s > 0)
+		fetch->after_ms = after_s > INT32_MAX ? (int64_t)INT32_MAX * 1000 : after_s * 1000;
+	return http_status_refuse(status, fetch->source->tls, &fetch->why);
+}
+
+/* An answer without validators may be another version: nobody compares digests when publishing. */
+static int may_go_on(struct http_fetch *fetch, int rc, enum retry_class *class)
+{
+	if (*class == RETRY_NEVER || fetch->reached == fetch->start ||
+	    !fetch->source->options.unverified || *fetch->etag || fetch->modified_s >= 0)
+		return rc;
+	*class = RETRY_NEVER;
+	return larder_error_set(&fetch->why, EIO,
+				"it broke off at byte %" PRIu64 ", and the server gives neither ETag "
+				"nor Last-Modified to go on safely; publish again",
+				fetch->reached);
+}
+
+static int outcome(struct http_fetch *fetch, CURLcode code, enum retry_class *class)
+{
+	long status = 0;
+
+	*class = RETRY_NEVER;
+	curl_easy_getinfo(fetch->handle->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (fetch->rc)
+		return fetch->rc;
+	if (status && !is_success(status) && (!code || fetch->discarded))
+		return may_go_on(fetch, status_failed(fetch, status, class), class);
+	if (!code && !fetch->judged && judge(fetch))
+		return fetch->rc;
+	/* Every byte is there: how the connection ended after them does not matter. */
+	if (fetch->judged && is_success(status) && fetch->reached == fetch->size)
+		return 0;
+	if (!code && fetch->head)
+		return 0;
+	if (code)
+		return may_go_on(fetch, code_failed(fetch, code, class), class);
+	*class = RETRY_TRUNCATED;
+	larder_error_set(&fetch->why, EIO, "it ends at byte %" PRIu64 " of %" PRIu64,
+			 fetch->reached, fetch->size);
+	return may_go_on(fetch, -EIO, class);
+}
+
+/* --- redirects */
+
+static int redirect_refused(struct http_fetch *fetch, const char *to, const char *why)
+{
+	char shown[256];
+
+	return larder_error_set(&fetch->why, EPROTO, "the server redirects to %s: %s",
+				larder_text_quote(to, SIZE_MAX, shown, sizeof(shown)), why);
+}
+
+static int judge_redirect(struct http_fetch *fetch, const char *from, const char *to)
+{
+	const struct source_options *options = &fetch->source->options;
+	char *scheme = NULL, *host = NULL, *user = NULL;
+	CURLU *url = curl_url();
+	int rc = 0;
+
+	if (!url || curl_url_set(url, CURLUPART_URL, to, CURLU_NON_SUPPORT_SCHEME) ||
+	    curl_url_get(url, CURLUPART_SCHEME, &scheme, 0))
+		rc = redirect_refused(fetch, to, "that is no URL");
+	else if (strcmp(scheme, "https") != 0 && strcmp(scheme, "http") != 0)
+		rc = redirect_refused(fetch, to, "only http and https are followed");
+	else if (strncmp(from, "https:", 6) == 0 && strcmp(scheme, "https") != 0)
+		rc = redirect_refused(fetch, to, "from https only https is followed");
+	else if (!curl_url_get(url, CURLUPART_USER, &user, 0))
+		rc = redirect_refused(fetch, "(a URL with a user in it)", "that is not followed");
+	else if (curl_url_get(url, CURLUPART_HOST, &host, 0) ||
+		 !http_host_allowed(host, fetch->source->host, options->redirect_hosts,
+				    options->n_redirect_hosts))
+		rc = redirect_refused(fetch, to,
+				      "another host, which http_redirect_hosts does not name");
+	curl_free(scheme);
+	curl_free(host);
+	curl_free(user);
+	curl_url_cleanup(url);
+	return rc;
+}
+
+static bool is_redirect(long status)
+{
+	return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+/* 1: *url is the next one. 0: no redirect. -errno. */
+static int follow(struct http_fetch *fetch, char **url)
+{
+	char *to = NULL, *copy;
+	long status = 0;
+	int rc;
+
+	curl_easy_getinfo(fetch->handle->curl, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(fetch->handle->curl, CURLINFO_REDIRECT_URL, &to);
+	if (!is_redirect(status) || !to)
+		return 0;
+	rc = judge_redirect(fetch, *url, to);
+	if (rc)
+		return rc;
+	copy = strdup(to);
+	if (!copy)
+		return larder_error_set(&fetch->why, ENOMEM, "no memory for a redirect");
+	free(*url);
+	*url = copy;
+	return 1;
+}
+
+int http_request(struct http_fetch *fetch, enum retry_class *class)
+{
+	struct curl_slist *headers = request_headers(fetch);
+	auto_free char *url = strdup(fetch->url);
+	int rc = larder_error_set(&fetch->why, ENOMEM, "no memory for a request");
+
+	*class = RETRY_NEVER;
+	if (headers && url)
+		rc = 1;
+	for (int i = 0; rc == 1 && i <= REDIRECTS_MAX; i++) {
+		CURLcode code;
+
+		begin(fetch);
+		set_request(fetch, url, headers);
+		code = curl_easy_perform(fetch->handle->curl);
+		rc = code ? 0 : follow(fetch, &url);
+		if (!rc)
+			rc = outcome(fetch, code, class);
+	}
+	if (rc == 1)
+		rc = larder_error_set(&fetch->why, EPROTO,
+				      "the server redirects more than %d times", REDIRECTS_MAX);
+	curl_slist_free_all(headers);
+	/* The callbacks and headers of this request are gone with it. */
+	curl_easy_setopt(fetch->handle->curl, CURLOPT_HTTPHEADER, NULL);
+	curl_easy_setopt(fetch->handle->curl, CURLOPT_ERRORBUFFER, NULL);
+	return rc;
+}
