@@ -27,8 +27,8 @@ struct retry_policy {
 /* Of an HTTP status that is no success. */
 enum retry_class retry_class_of_status(long status);
 /*
- * How long to wait before the next try, after `failed` failures (at least 1). The wait doubles up to
- * the cap; `random` (any number) takes up to half of it away, so that nodes do not come back
+ * How long to wait before the next try, after `failed` failures (at least 1). The wait doubles up
+ * to the cap; `random` (any number) takes up to half of it away, so that nodes do not come back
  * together. after_ms: what the server asked for, -1: nothing; never less than that, and up to an
  * eighth more. -1: give up.
  */

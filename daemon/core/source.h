@@ -29,10 +29,10 @@ struct source;
 struct source_options {
 	unsigned int connections; /* of one source at the same time */
 	int64_t connect_timeout_ms;
-	int64_t stall_timeout_ms; /* a window of this length must bring 1 KiB/s */
-	unsigned int retries;	  /* of one shard */
-	unsigned int retry_budget; /* of all shards of a source together */
-	const char *ca_file;	   /* NULL, "": the system's */
+	int64_t stall_timeout_ms;	   /* a window of this length must bring 1 KiB/s */
+	unsigned int retries;		   /* of one shard */
+	unsigned int retry_budget;	   /* of all shards of a source together */
+	const char *ca_file;		   /* NULL, "": the system's */
 	const char *const *redirect_hosts; /* beside the origin's own */
 	unsigned int n_redirect_hosts;
 	/* No digest will be compared (publishing): a broken transfer goes on only where the server
@@ -89,9 +89,9 @@ struct source_ops {
 	int (*look)(struct source *source, const char *path, struct source_entry *entry,
 		    struct larder_error *err);
 	/*
-	 * NULL for kinds that cannot. Everything there, in no order, calls from several threads at once. Sockets, devices,
-	 * FIFOs and symlinks that leave the tree are errors that name the path. Directories are
-	 * told only when empty.
+	 * NULL for kinds that cannot. Everything there, in no order, calls from several threads at
+	 * once. Sockets, devices, FIFOs and symlinks that leave the tree are errors that name the
+	 * path. Directories are told only when empty.
 	 */
 	int (*list)(struct source *source, unsigned int threads,
 		    int (*found)(const struct source_entry *entry, void *arg), void *arg,

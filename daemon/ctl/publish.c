@@ -31,8 +31,8 @@ struct publishing {
 	struct larder_manifest_head done;     /* what the scan found */
 	int dir_fd, existing_fd;
 	struct catalog_draft draft;
-	struct scan_paths paths;	      /* below a URL; count 0: the origin is listed */
-	struct source_options source_options; /* of URLs */
+	struct scan_paths paths;		    /* below a URL; count 0: the origin is listed */
+	struct source_options source_options;	    /* of URLs */
 	char alias_told[2 * CATALOG_FILE_MAX + 32]; /* what became of the alias; "" nothing */
 };
 
@@ -69,6 +69,16 @@ static bool is_url(const char *origin)
 	return *origin != '/';
 }
 
+static bool same_paths(const struct scan_paths *a, const struct scan_paths *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++)
+		if (strcmp(a->items[i], b->items[i]) != 0)
+			return false;
+	return true;
+}
+
 /* The paths in the braces of the first origin; a mirror may be written in the same way. */
 static int expand_braces(struct publishing *p, struct larder_error *err)
 {
@@ -81,17 +91,12 @@ static int expand_braces(struct publishing *p, struct larder_error *err)
 		if (!is_url(origin))
 			continue;
 		rc = scan_paths_brace(origin, i ? &again : &p->paths, err);
-		if (rc == 1 && i && again.count != p->paths.count)
-			rc = larder_error_set(err, EINVAL,
-					      "the braces of %s stand for other files than the first "
-					      "origin's",
-					      p->ctl->options.from.items[i]);
-		for (size_t k = 0; rc == 1 && i && k < again.count; k++)
-			if (strcmp(again.items[k], p->paths.items[k]) != 0)
-				rc = larder_error_set(err, EINVAL,
-						      "the braces of %s stand for other files than "
-						      "the first origin's",
-						      p->ctl->options.from.items[i]);
+		if (rc == 1 && i && !same_paths(&again, &p->paths))
+			rc = larder_error_set(
+				err, EINVAL,
+				"the braces of %s stand for other files than the first "
+				"origin's",
+				p->ctl->options.from.items[i]);
 		scan_paths_fini(&again);
 	}
 	return rc < 0 ? rc : 0;
@@ -113,16 +118,16 @@ static int fill_paths(struct publishing *p, struct larder_error *err)
 							  "--paths is for URLs; all files below a "
 							  "directory are published");
 	if (p->head.access.kind == LARDER_ACCESS_ORIGIN)
-		return larder_error_set(err, EINVAL,
-					"who may read %s cannot be tried there: say who may use the "
-					"dataset, with --access public, users=A,B or groups=G,H",
-					p->head.origins[0]);
+		return larder_error_set(
+			err, EINVAL,
+			"who may read %s cannot be tried there: say who may use the "
+			"dataset, with --access public, users=A,B or groups=G,H",
+			p->head.origins[0]);
 	rc = expand_braces(p, err);
 	if (!rc && options->paths && p->paths.count)
-		rc = larder_error_set(err, EINVAL, "either --paths or braces name the files, not both");
-	else if (!rc && options->paths)
-		rc = scan_paths_read(options->paths, &p->source_options, &p->paths, err);
-	if (!rc && !p->paths.count)
+		rc = larder_error_set(err, EINVAL,
+				      "either --paths or braces name the files, not both");
+	if (!rc && !options->paths && !p->paths.count)
 		rc = larder_error_set(err, EINVAL,
 				      "a web server cannot be listed: name the files with --paths "
 				      "FILE|URL, or as in https://host/dir/name-{000..146}.tar");
@@ -249,6 +254,13 @@ static int earlier_manifest(const struct publishing *p)
 	return fd;
 }
 
+static int read_paths(struct publishing *p, struct larder_error *err)
+{
+	const char *where = p->ctl->options.paths;
+
+	return where ? scan_paths_read(where, &p->source_options, &p->paths, err) : 0;
+}
+
 static int scan(struct publishing *p, struct larder_error *err)
 {
 	auto_fd int earlier = earlier_manifest(p);
@@ -373,7 +385,9 @@ int ctl_publish(struct ctl *ctl)
 		publishing_fini(&p);
 		return CTL_USAGE;
 	}
-	rc = open_catalog(&p, &err);
+	rc = read_paths(&p, &err);
+	if (rc == 0)
+		rc = open_catalog(&p, &err);
 	if (rc == 0)
 		rc = scan(&p, &err);
 	if (rc == 0)

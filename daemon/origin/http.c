@@ -16,10 +16,11 @@
 #include "origin/http.h"
 #include "origin/origins.h"
 
-#define BASE_MS	     250
-#define CAP_MS	     15000
-#define PATIENCE_MS  120000
-#define RENEW_BYTES ((uint64_t)64 * 1024 * 1024) /* that much farther: the count of tries begins anew */
+#define BASE_MS	    250
+#define CAP_MS	    15000
+#define PATIENCE_MS 120000
+#define RENEW_BYTES                                                                                \
+	((uint64_t)64 * 1024 * 1024) /* that much farther: the count of tries begins anew */
 
 int64_t http_mono_ms(void)
 {
@@ -63,10 +64,11 @@ static void http_close(struct source *base)
 static int check_root(const char *origin, struct larder_error *err)
 {
 	if (strpbrk(origin, "?#"))
-		return larder_error_set(err, EINVAL,
-					"origin %s: leave out what begins with ? or #; paths of files "
-					"are put behind an origin",
-					origin);
+		return larder_error_set(
+			err, EINVAL,
+			"origin %s: leave out what begins with ? or #; paths of files "
+			"are put behind an origin",
+			origin);
 	return 0;
 }
 
@@ -232,7 +234,8 @@ static int try_all(struct http_fetch *fetch)
 			mark = fetch->reached;
 			failed = 0;
 		}
-		delay_ms = retry_delay_ms(&policy, class, ++failed, fetch->after_ms, random_number());
+		delay_ms =
+			retry_delay_ms(&policy, class, ++failed, fetch->after_ms, random_number());
 		if (delay_ms < 0 || !budget_take(fetch->source))
 			return give_up(fetch, rc, class, failed);
 		rc = wait_ms(fetch, delay_ms);
@@ -254,7 +257,8 @@ static int run(struct http_fetch *fetch, const char *path, struct larder_error *
 	if (fetch->handle) {
 		rc = try_all(fetch);
 		if (!rc && fetch->head)
-			curl_easy_getinfo(fetch->handle->curl, CURLINFO_FILETIME_T, &fetch->modified_s);
+			curl_easy_getinfo(fetch->handle->curl, CURLINFO_FILETIME_T,
+					  &fetch->modified_s);
 		handle_give(source, fetch->handle);
 	}
 	free(fetch->url);

@@ -47,9 +47,9 @@ struct http_fetch {
 	int64_t modified_s; /* of the first answer, or the listing's; -1: none */
 	/* of the request under way */
 	bool judged;
-	uint64_t skip;	   /* bytes of this answer that are there already */
+	uint64_t skip;	    /* bytes of this answer that are there already */
 	uint64_t discarded; /* of an answer that is no success */
-	int rc;		   /* what ends it for good; the sentence is in why */
+	int rc;		    /* what ends it for good; the sentence is in why */
 	struct larder_error why;
 	int64_t after_ms; /* Retry-After; -1: none */
 	/* of the stall watch */
@@ -63,8 +63,8 @@ int64_t http_mono_ms(void);
 int http_still_wanted(struct http_fetch *fetch);
 
 /*
- * One request for what is missing, with its redirects. 0 all is there; else -errno with the sentence
- * in fetch->why, and whether it is worth another try in *class.
+ * One request for what is missing, with its redirects. 0 all is there; else -errno with the
+ * sentence in fetch->why, and whether it is worth another try in *class.
  */
 int http_request(struct http_fetch *fetch, enum retry_class *class);
 

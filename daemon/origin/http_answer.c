@@ -49,8 +49,8 @@ int http_range_parse(const char *text, uint64_t *first, uint64_t *last, uint64_t
 static int other_size(uint64_t is, uint64_t size, struct larder_error *err)
 {
 	return larder_error_set(err, ESTALE,
-				"changed at the origin: it has %" PRIu64
-				" bytes, and %" PRIu64 " were expected; publish a new version",
+				"changed at the origin: it has %" PRIu64 " bytes, and %" PRIu64
+				" were expected; publish a new version",
 				is, size);
 }
 
@@ -61,8 +61,9 @@ static int judge_range(const struct http_answer *answer, const struct http_expec
 	char shown[128];
 
 	if (!expect->from)
-		return larder_error_set(err, EPROTO,
-					"the server sent a part of the file, and all of it was asked for");
+		return larder_error_set(
+			err, EPROTO,
+			"the server sent a part of the file, and all of it was asked for");
 	if (http_range_parse(answer->range, &first, &last, &total))
 		return larder_error_set(err, EPROTO,
 					"the server sent a part of the file and does not say which "
@@ -118,20 +119,22 @@ int http_status_refuse(long status, bool tls, struct larder_error *err)
 {
 	switch (status) {
 	case 401:
-		return larder_error_set(err, EACCES,
-					"the server wants to know who asks (HTTP status 401); larder "
-					"has no credentials for web servers yet");
+		return larder_error_set(
+			err, EACCES,
+			"the server wants to know who asks (HTTP status 401); larder "
+			"has no credentials for web servers yet");
 	case 403:
 	case 407:
-		return larder_error_set(err, EACCES,
-					"the server does not let this node read it (HTTP status %ld)",
-					status);
+		return larder_error_set(
+			err, EACCES, "the server does not let this node read it (HTTP status %ld)",
+			status);
 	case 404:
 	case 410:
-		return larder_error_set(err, ENOENT,
-					"it is not there any more (HTTP status %ld); put it back or "
-					"publish a new version",
-					status);
+		return larder_error_set(
+			err, ENOENT,
+			"it is not there any more (HTTP status %ld); put it back or "
+			"publish a new version",
+			status);
 	case 416:
 		return larder_error_set(err, ESTALE,
 					"changed at the origin: it ends before the byte that was "

@@ -24,10 +24,10 @@ struct http_answer {
 
 /* What was asked for, and what earlier answers for the same shard said. */
 struct http_expect {
-	uint64_t size;	  /* by manifest or listing */
-	uint64_t from;	  /* the byte asked for; 0: all of it, without a range */
+	uint64_t size;	    /* by manifest or listing */
+	uint64_t from;	    /* the byte asked for; 0: all of it, without a range */
 	int64_t modified_s; /* -1: any */
-	const char *etag; /* "": any */
+	const char *etag;   /* "": any */
 };
 
 /*

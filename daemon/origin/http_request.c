@@ -14,10 +14,12 @@
 #include "larder/text.h"
 #include "origin/http.h"
 
-#define BUFFER_BYTES	(512L * 1024)
-#define REDIRECTS_MAX	5
-#define DISCARD_MAX	((uint64_t)64 * 1024) /* of an error page, so that the connection can be kept */
-#define STALL_BYTES_S	1024
+#define BUFFER_BYTES  (512L * 1024)
+#define REDIRECTS_MAX 5
+#define DISCARD_MAX                                                                                \
+	((uint64_t)64 * 1024) /* of an error page, so that the connection can be kept              \
+			       */
+#define STALL_BYTES_S 1024
 
 static int refuse(struct http_fetch *fetch, int rc)
 {
@@ -102,11 +104,11 @@ static int put_bytes(struct http_fetch *fetch, const char *data, size_t len)
 		len -= skip;
 	}
 	if (len > fetch->size - fetch->reached)
-		return refuse(fetch, larder_error_set(&fetch->why, ESTALE,
-						      "changed at the origin: it has grown beyond the "
-						      "expected %" PRIu64
-						      " bytes; publish a new version",
-						      fetch->size));
+		return refuse(fetch,
+			      larder_error_set(&fetch->why, ESTALE,
+					       "changed at the origin: it has grown beyond the "
+					       "expected %" PRIu64 " bytes; publish a new version",
+					       fetch->size));
 	if (!len)
 		return 0;
 	began_ms = http_mono_ms();
@@ -135,7 +137,8 @@ static size_t on_bytes(char *data, size_t size, size_t n, void *arg)
 }
 
 /* libcurl calls at least once a second, whatever happens. */
-static int on_progress(void *arg, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up)
+static int on_progress(void *arg, curl_off_t total, curl_off_t now, curl_off_t up_total,
+		       curl_off_t up)
 {
 	struct http_fetch *fetch = arg;
 	int64_t now_ms = http_mono_ms(), stall_ms = fetch->source->options.stall_timeout_ms;
@@ -263,16 +266,17 @@ static int code_failed(struct http_fetch *fetch, CURLcode code, enum retry_class
 
 	*class = class_of_code(fetch, code);
 	if (fetch->stalled)
-		return larder_error_set(&fetch->why, ETIMEDOUT,
-					"at byte %" PRIu64 " less than 1 KiB/s came for %lld s",
-					fetch->reached,
-					(long long)(fetch->source->options.stall_timeout_ms / 1000));
+		return larder_error_set(
+			&fetch->why, ETIMEDOUT,
+			"at byte %" PRIu64 " less than 1 KiB/s came for %lld s", fetch->reached,
+			(long long)(fetch->source->options.stall_timeout_ms / 1000));
 	larder_text_quote(why, SIZE_MAX, shown, sizeof(shown));
 	if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
-		return larder_error_set(&fetch->why, EPROTO,
-					"the server's certificate is not trusted: %s; a CA of your own "
-					"is named with http_ca_file, or --ca-file for publish",
-					shown);
+		return larder_error_set(
+			&fetch->why, EPROTO,
+			"the server's certificate is not trusted: %s; a CA of your own "
+			"is named with http_ca_file, or --ca-file for publish",
+			shown);
 	return larder_error_set(&fetch->why, *class == RETRY_CONNECT ? EHOSTUNREACH : EIO,
 				"at byte %" PRIu64 ": %s", fetch->reached, shown);
 }
@@ -295,7 +299,8 @@ static int may_go_on(struct http_fetch *fetch, int rc, enum retry_class *class)
 		return rc;
 	*class = RETRY_NEVER;
 	return larder_error_set(&fetch->why, EIO,
-				"it broke off at byte %" PRIu64 ", and the server gives neither ETag "
+				"it broke off at byte %" PRIu64
+				", and the server gives neither ETag "
 				"nor Last-Modified to go on safely; publish again",
 				fetch->reached);
 }

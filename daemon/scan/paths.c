@@ -216,7 +216,8 @@ static int expand(const struct brace *brace, struct scan_paths *paths, struct la
 	for (unsigned long i = brace->first; !rc && i <= brace->last; i++) {
 		auto_free char *path = NULL;
 
-		if (asprintf(&path, "%s%0*lu%s", brace->before, brace->width, i, brace->after) < 0) {
+		if (asprintf(&path, "%s%0*lu%s", brace->before, brace->width, i, brace->after) <
+		    0) {
 			path = NULL;
 			return larder_error_set(err, ENOMEM, "no memory for the list of paths");
 		}

@@ -10,7 +10,7 @@
 #include "core/source.h"
 #include "larder/error.h"
 
-#define SCAN_PATHS_MAX	     10000000u
+#define SCAN_PATHS_MAX	    10000000u
 #define SCAN_LIST_BYTES_MAX ((size_t)256 * 1024 * 1024)
 
 struct scan_paths {

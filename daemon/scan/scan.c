@@ -53,8 +53,8 @@ static int list_origin(struct readers *readers, unsigned int threads, struct lar
 	int rc;
 
 	if (readers->params->paths)
-		rc = scan_paths_look(source, readers->params->paths, listers, readers_found, readers,
-				     &why);
+		rc = scan_paths_look(source, readers->params->paths, listers, readers_found,
+				     readers, &why);
 	else
 		rc = source->ops->list(source, listers, readers_found, readers, &why);
 	if (rc && readers_stopped(readers, err))

@@ -23,9 +23,10 @@ struct scan_paths;
 
 struct scan_params {
 	const char *origin;
-	/* An origin that cannot be listed is looked at under these paths (scan/paths.h). NULL: list. */
+	/* An origin that cannot be listed is looked at under these paths (scan/paths.h). NULL:
+	 * list. */
 	const struct scan_paths *paths;
-	const struct source_options *options; /* of remote origins; NULL: defaults */
+	const struct source_options *options;	 /* of remote origins; NULL: defaults */
 	const struct larder_manifest_head *head; /* name, version, access, origins, created_s */
 	unsigned int threads; /* 0: two a processor, 8 to 64: many reads in flight is what helps */
 	/* Digests of an earlier manifest are taken over where path, size and mtime are the same.

@@ -10,11 +10,26 @@
 
 /* Settled once at start: descriptors, threads and children were made with them. */
 static const char *const fixed[] = {
-	"node_name",  "socket",	       "state_dir",	    "view_root",	"helper_dir",
-	"slurm_conf", "boot_id_file",  "slurm_timeout",	    "transfer_threads", "transfer_memory",
-	"io_uring",   "transfer_nice", "allow_tmpfs_state",
-	"http_connections", "http_connect_timeout", "http_stall_timeout", "http_retries",
-	"http_retry_budget", "http_ca_file", "http_redirect_hosts",
+	"node_name",
+	"socket",
+	"state_dir",
+	"view_root",
+	"helper_dir",
+	"slurm_conf",
+	"boot_id_file",
+	"slurm_timeout",
+	"transfer_threads",
+	"transfer_memory",
+	"io_uring",
+	"transfer_nice",
+	"allow_tmpfs_state",
+	"http_connections",
+	"http_connect_timeout",
+	"http_stall_timeout",
+	"http_retries",
+	"http_retry_budget",
+	"http_ca_file",
+	"http_redirect_hosts",
 };
 
 static bool is_fixed(const char *name)

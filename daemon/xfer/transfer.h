@@ -18,10 +18,10 @@ struct xfer_pool;
 struct transfer;
 
 struct xfer_pool_params {
-	unsigned int threads;  /* 0: 8 */
-	uint64_t memory_bytes; /* cap of all buffers; 0: 64 MiB */
-	bool no_uring;	       /* the sync engine even where io_uring works */
-	int nice;	       /* of the threads */
+	unsigned int threads;		      /* 0: 8 */
+	uint64_t memory_bytes;		      /* cap of all buffers; 0: 64 MiB */
+	bool no_uring;			      /* the sync engine even where io_uring works */
+	int nice;			      /* of the threads */
 	const struct source_options *options; /* of remote origins; borrowed; NULL: defaults */
 };
 int xfer_pool_create(const struct xfer_pool_params *params, struct xfer_pool **pool,
