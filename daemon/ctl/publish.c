@@ -15,12 +15,12 @@
 
 #include "ctl/catalog_file.h"
 #include "ctl/catalog_row.h"
+#include "ctl/publish_url.h"
 #include "ctl/scanning.h"
 #include "ctl/sheets.h"
 #include "ctl/split.h"
 #include "larder/cleanup.h"
 #include "larder/spec.h"
-#include "scan/paths.h"
 
 #define LATEST "latest"
 
@@ -31,8 +31,7 @@ struct publishing {
 	struct larder_manifest_head done;     /* what the scan found */
 	int dir_fd, existing_fd;
 	struct catalog_draft draft;
-	struct scan_paths paths;		    /* below a URL; count 0: the origin is listed */
-	struct source_options source_options;	    /* of URLs */
+	struct publish_url url;
 	char alias_told[2 * CATALOG_FILE_MAX + 32]; /* what became of the alias; "" nothing */
 };
 
@@ -41,7 +40,7 @@ static void publishing_fini(struct publishing *p)
 	larder_manifest_head_fini(&p->head);
 	larder_manifest_head_fini(&p->existing);
 	larder_manifest_head_fini(&p->done);
-	scan_paths_fini(&p->paths);
+	scan_paths_fini(&p->url.paths);
 	catalog_draft_destroy(p->dir_fd, &p->draft);
 	if (p->existing_fd >= 0)
 		close(p->existing_fd);
@@ -62,76 +61,6 @@ static int add_origin(struct larder_manifest_head *head, const char *text, struc
 	while (len > 1 && origin[len - 1] == '/')
 		origin[--len] = '\0';
 	return larder_origin_check(origin, err);
-}
-
-static bool is_url(const char *origin)
-{
-	return *origin != '/';
-}
-
-static bool same_paths(const struct scan_paths *a, const struct scan_paths *b)
-{
-	if (a->count != b->count)
-		return false;
-	for (size_t i = 0; i < a->count; i++)
-		if (strcmp(a->items[i], b->items[i]) != 0)
-			return false;
-	return true;
-}
-
-/* The paths in the braces of the first origin; a mirror may be written in the same way. */
-static int expand_braces(struct publishing *p, struct larder_error *err)
-{
-	int rc = 0;
-
-	for (unsigned int i = 0; rc >= 0 && i < p->head.n_origins; i++) {
-		struct scan_paths again = {0};
-		char *origin = p->head.origins[i];
-
-		if (!is_url(origin))
-			continue;
-		rc = scan_paths_brace(origin, i ? &again : &p->paths, err);
-		if (rc == 1 && i && !same_paths(&again, &p->paths))
-			rc = larder_error_set(
-				err, EINVAL,
-				"the braces of %s stand for other files than the first "
-				"origin's",
-				p->ctl->options.from.items[i]);
-		scan_paths_fini(&again);
-	}
-	return rc < 0 ? rc : 0;
-}
-
-/* Web servers tell neither what they have nor who may read it: both must be said. */
-static int fill_paths(struct publishing *p, struct larder_error *err)
-{
-	const struct ctl_options *options = &p->ctl->options;
-	int rc = 0;
-
-	p->source_options = SOURCE_OPTIONS_DEFAULT;
-	p->source_options.ca_file = options->ca_file;
-	if (options->threads > 0 && options->threads <= 1024)
-		p->source_options.connections = (unsigned int)options->threads;
-	if (!is_url(p->head.origins[0]))
-		return !options->paths ? 0
-				       : larder_error_set(err, EINVAL,
-							  "--paths is for URLs; all files below a "
-							  "directory are published");
-	if (p->head.access.kind == LARDER_ACCESS_ORIGIN)
-		return larder_error_set(
-			err, EINVAL,
-			"who may read %s cannot be tried there: say who may use the "
-			"dataset, with --access public, users=A,B or groups=G,H",
-			p->head.origins[0]);
-	rc = expand_braces(p, err);
-	if (!rc && options->paths && p->paths.count)
-		rc = larder_error_set(err, EINVAL,
-				      "either --paths or braces name the files, not both");
-	if (!rc && !options->paths && !p->paths.count)
-		rc = larder_error_set(err, EINVAL,
-				      "a web server cannot be listed: name the files with --paths "
-				      "FILE|URL, or as in https://host/dir/name-{000..146}.tar");
-	return rc;
 }
 
 static int fill_head(struct publishing *p, struct larder_error *err)
@@ -159,7 +88,7 @@ static int fill_head(struct publishing *p, struct larder_error *err)
 	if (rc == 0 && options->alias && strcmp(options->alias, head->version) == 0)
 		rc = larder_error_set(err, EINVAL, "an alias cannot have its own version's name");
 	head->created_s = time(NULL);
-	return rc ? rc : fill_paths(p, err);
+	return rc ? rc : publish_url_fill(&p->ctl->options, head, &p->url, err);
 }
 
 /* --- what is there */
@@ -254,21 +183,14 @@ static int earlier_manifest(const struct publishing *p)
 	return fd;
 }
 
-static int read_paths(struct publishing *p, struct larder_error *err)
-{
-	const char *where = p->ctl->options.paths;
-
-	return where ? scan_paths_read(where, &p->source_options, &p->paths, err) : 0;
-}
-
 static int scan(struct publishing *p, struct larder_error *err)
 {
 	auto_fd int earlier = earlier_manifest(p);
 	const struct scan_params params = {
 		.origin = p->head.origins[0],
 		.head = &p->head,
-		.paths = p->paths.count ? &p->paths : NULL,
-		.options = &p->source_options,
+		.paths = p->url.paths.count ? &p->url.paths : NULL,
+		.options = &p->url.options,
 		.threads = p->ctl->options.threads > 1024 ? 1024
 							  : (unsigned int)p->ctl->options.threads,
 		.earlier_manifest_fd = earlier,
@@ -385,7 +307,7 @@ int ctl_publish(struct ctl *ctl)
 		publishing_fini(&p);
 		return CTL_USAGE;
 	}
-	rc = read_paths(&p, &err);
+	rc = publish_url_read(&ctl->options, &p.url, &err);
 	if (rc == 0)
 		rc = open_catalog(&p, &err);
 	if (rc == 0)

@@ -12,7 +12,8 @@
 #include "core/source.h"
 #include "origin/http_answer.h"
 
-#define HTTP_WANTED_MS 100 /* how soon a wait notices that it is not wanted any more */
+#define HTTP_REDIRECTS_MAX 5
+#define HTTP_WANTED_MS	   100 /* how soon a wait notices that it is not wanted any more */
 
 /* A connection, kept for the next shard. */
 struct http_handle {
@@ -67,5 +68,8 @@ int http_still_wanted(struct http_fetch *fetch);
  * sentence in fetch->why, and whether it is worth another try in *class.
  */
 int http_request(struct http_fetch *fetch, enum retry_class *class);
+
+/* After an answer: 1 *url (owned) is the next one, 0 it is no redirect, -errno in fetch->why. */
+int http_follow(struct http_fetch *fetch, char **url);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * Owns: one request and its redirects: what libcurl is told, what its callbacks do with the bytes,
+ * Owns: one request: what libcurl is told, what its callbacks do with the bytes,
  * and which class its failures are of.
  * Must not: wait, or try again.
  * Called by: http.c.
@@ -14,8 +14,7 @@
 #include "larder/text.h"
 #include "origin/http.h"
 
-#define BUFFER_BYTES  (512L * 1024)
-#define REDIRECTS_MAX 5
+#define BUFFER_BYTES (512L * 1024)
 #define DISCARD_MAX                                                                                \
 	((uint64_t)64 * 1024) /* of an error page, so that the connection can be kept              \
 			       */
@@ -330,71 +329,6 @@ static int outcome(struct http_fetch *fetch, CURLcode code, enum retry_class *cl
 	return may_go_on(fetch, -EIO, class);
 }
 
-/* --- redirects */
-
-static int redirect_refused(struct http_fetch *fetch, const char *to, const char *why)
-{
-	char shown[256];
-
-	return larder_error_set(&fetch->why, EPROTO, "the server redirects to %s: %s",
-				larder_text_quote(to, SIZE_MAX, shown, sizeof(shown)), why);
-}
-
-static int judge_redirect(struct http_fetch *fetch, const char *from, const char *to)
-{
-	const struct source_options *options = &fetch->source->options;
-	char *scheme = NULL, *host = NULL, *user = NULL;
-	CURLU *url = curl_url();
-	int rc = 0;
-
-	if (!url || curl_url_set(url, CURLUPART_URL, to, CURLU_NON_SUPPORT_SCHEME) ||
-	    curl_url_get(url, CURLUPART_SCHEME, &scheme, 0))
-		rc = redirect_refused(fetch, to, "that is no URL");
-	else if (strcmp(scheme, "https") != 0 && strcmp(scheme, "http") != 0)
-		rc = redirect_refused(fetch, to, "only http and https are followed");
-	else if (strncmp(from, "https:", 6) == 0 && strcmp(scheme, "https") != 0)
-		rc = redirect_refused(fetch, to, "from https only https is followed");
-	else if (!curl_url_get(url, CURLUPART_USER, &user, 0))
-		rc = redirect_refused(fetch, "(a URL with a user in it)", "that is not followed");
-	else if (curl_url_get(url, CURLUPART_HOST, &host, 0) ||
-		 !http_host_allowed(host, fetch->source->host, options->redirect_hosts,
-				    options->n_redirect_hosts))
-		rc = redirect_refused(fetch, to,
-				      "another host, which http_redirect_hosts does not name");
-	curl_free(scheme);
-	curl_free(host);
-	curl_free(user);
-	curl_url_cleanup(url);
-	return rc;
-}
-
-static bool is_redirect(long status)
-{
-	return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
-/* 1: *url is the next one. 0: no redirect. -errno. */
-static int follow(struct http_fetch *fetch, char **url)
-{
-	char *to = NULL, *copy;
-	long status = 0;
-	int rc;
-
-	curl_easy_getinfo(fetch->handle->curl, CURLINFO_RESPONSE_CODE, &status);
-	curl_easy_getinfo(fetch->handle->curl, CURLINFO_REDIRECT_URL, &to);
-	if (!is_redirect(status) || !to)
-		return 0;
-	rc = judge_redirect(fetch, *url, to);
-	if (rc)
-		return rc;
-	copy = strdup(to);
-	if (!copy)
-		return larder_error_set(&fetch->why, ENOMEM, "no memory for a redirect");
-	free(*url);
-	*url = copy;
-	return 1;
-}
-
 int http_request(struct http_fetch *fetch, enum retry_class *class)
 {
 	struct curl_slist *headers = request_headers(fetch);
@@ -404,19 +338,20 @@ int http_request(struct http_fetch *fetch, enum retry_class *class)
 	*class = RETRY_NEVER;
 	if (headers && url)
 		rc = 1;
-	for (int i = 0; rc == 1 && i <= REDIRECTS_MAX; i++) {
+	for (int i = 0; rc == 1 && i <= HTTP_REDIRECTS_MAX; i++) {
 		CURLcode code;
 
 		begin(fetch);
 		set_request(fetch, url, headers);
 		code = curl_easy_perform(fetch->handle->curl);
-		rc = code ? 0 : follow(fetch, &url);
+		rc = code ? 0 : http_follow(fetch, &url);
 		if (!rc)
 			rc = outcome(fetch, code, class);
 	}
 	if (rc == 1)
 		rc = larder_error_set(&fetch->why, EPROTO,
-				      "the server redirects more than %d times", REDIRECTS_MAX);
+				      "the server redirects more than %d times",
+				      HTTP_REDIRECTS_MAX);
 	curl_slist_free_all(headers);
 	/* The callbacks and headers of this request are gone with it. */
 	curl_easy_setopt(fetch->handle->curl, CURLOPT_HTTPHEADER, NULL);
