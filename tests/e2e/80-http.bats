@@ -67,7 +67,7 @@ nginx_stop()
 make_ca()
 {
 	(
-		cd "$T/ngx"
+		cd "$T/ngx" || exit
 		openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test-ca -keyout ca.key -out ca.pem
 		openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out cert.csr
 		printf 'subjectAltName=IP:127.0.0.1\n' >ext
@@ -464,7 +464,6 @@ staged_some() { [[ $(find "$T/tier/trees" -type f -path '*/data/*' 2>/dev/null |
 @test '64 transfers under way: the daemon stays below 128 MB' {
 	if grep -qa __asan_init "$LARDERD"; then skip 'a sanitizer takes memory of its own'; fi
 	nginx_start
-	pids=()
 	head -c 16000000 /dev/urandom >"$T/big"
 	for i in {1..64}; do
 		mkdir "$T/web/d$i"
