@@ -4,7 +4,6 @@
  */
 #include "server/dataset.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -65,54 +64,4 @@ void dataset_describe(const struct larder_spec *spec, const struct larder_manife
 		snprintf(tree->domain, sizeof(tree->domain), "p%u-%016llx", head->publisher,
 			 (unsigned long long)access.hi);
 	}
-}
-
-struct tree_search {
-	const struct larder_spec *spec;
-	uid_t uid;
-	bool admin;
-	bool found;
-	struct inv_tree *best;
-};
-
-/* The one used last among those the user could mean; a user's own goes before the site's. */
-static int consider(const struct inv_tree *tree, void *arg)
-{
-	struct tree_search *search = arg;
-	bool own = tree->owner == search->uid;
-
-	if (search->spec->version[0] && strcmp(search->spec->version, tree->version))
-		return 0;
-	if (strncmp(search->spec->digest, tree->digest, strlen(search->spec->digest)))
-		return 0;
-	if (tree->owner != INV_OWNER_SITE && !own && !search->admin)
-		return 0;
-	if (search->found && (search->best->owner == search->uid) > own)
-		return 0;
-	if (search->found && (search->best->owner == search->uid) == own &&
-	    search->best->last_seq > tree->last_seq)
-		return 0;
-	*search->best = *tree;
-	search->found = true;
-	return 0;
-}
-
-int dataset_find_tree(struct larderd *d, const char *text, uid_t uid, bool admin,
-		      struct inv_tree *tree, struct larder_error *err)
-{
-	struct larder_spec spec;
-	struct tree_search search = {.spec = &spec, .uid = uid, .admin = admin, .best = tree};
-	int rc = larder_spec_parse(text, &spec, err);
-
-	if (rc < 0)
-		return rc;
-	if (spec.kind != LARDER_SPEC_CATALOG)
-		rc = larder_error_set(err, EINVAL, "%s: name a dataset as NAME[:VERSION]", text);
-	else
-		rc = inventory_tree_each(d->inv, spec.name, consider, &search, err);
-	if (!rc && !search.found)
-		rc = larder_error_set(err, ENOENT,
-				      "%s is not on this node (larder ls shows what is)", text);
-	larder_spec_fini(&spec);
-	return rc;
 }

@@ -26,11 +26,5 @@ struct node_tier *dataset_tier(struct larderd *d, const char *name);
  */
 void dataset_describe(const struct larder_spec *spec, const struct larder_manifest_head *head,
 		      uid_t uid, struct inv_tree *tree);
-/*
- * The tree that `text` (NAME[:VERSION][@DIGEST]) names on this node, as user uid may see it: the
- * site's, or that user's own. 0, -ENOENT, -EINVAL.
- */
-int dataset_find_tree(struct larderd *d, const char *text, uid_t uid, bool admin,
-		      struct inv_tree *tree, struct larder_error *err);
 
 #endif
