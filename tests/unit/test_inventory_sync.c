@@ -129,10 +129,11 @@ static void remember(enum file f)
 
 static int sync_hooked(long call, int fd)
 {
-	enum file f = file_of(fd);
 	int failure = 0;
+	enum file f;
 
 	pthread_mutex_lock(&hook.lock);
+	f = file_of(fd); /* reads hook.dir */
 	if (hook.watching && f < FILES) {
 		*(pthread_equal(pthread_self(), hook.control) ? &hook.by_control
 							      : &hook.by_thread) += 1;
