@@ -22,10 +22,12 @@ OPT ?= -O2 -g
 HARDEN ?= -D_FORTIFY_SOURCE=3 -fstack-protector-strong
 CPPFLAGS += -D_GNU_SOURCE -Iinclude -Idaemon -DLARDER_VERSION='"$(VERSION)"'
 ALL_CFLAGS = -std=gnu17 $(OPT) $(HARDEN) $(WARN) -fPIC $(SAN) $(CFLAGS)
-ALL_LDFLAGS = -Wl,-z,relro,-z,now $(SAN) $(LDFLAGS)
+ALL_LDFLAGS = -Wl,-z,relro,-z,now,--as-needed $(SAN) $(LDFLAGS)
 
-DAEMON_PKGS := liburing sqlite3 libconfuse libsystemd libcurl
-CLI_PKGS := smartcols libcurl
+FLEET_PKGS := libcurl libmicrohttpd libsodium
+REACH_PKGS := libcurl expat jansson
+DAEMON_PKGS := liburing sqlite3 libconfuse libsystemd $(REACH_PKGS) $(FLEET_PKGS)
+CLI_PKGS := smartcols $(REACH_PKGS) $(FLEET_PKGS)
 ALL_PKGS := $(DAEMON_PKGS) $(CLI_PKGS)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(ALL_PKGS) 2>/dev/null)
 
@@ -34,6 +36,7 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(call src,$(1)))
 LIB_OBJ := $(call obj,daemon/lib)
 CORE_OBJ := $(call obj,daemon/core)
 REACH_OBJ := $(call obj,daemon/origin) $(call obj,daemon/scan)
+FLEET_OBJ := $(call obj,daemon/fleet)
 DAEMON_OBJ := $(call obj,daemon/store) $(call obj,daemon/xfer) $(call obj,daemon/server)
 SPANK_OBJ := $(call obj,spank)
 CTL_OBJ := $(call obj,daemon/ctl)
@@ -63,22 +66,22 @@ $(BUILD)/spank_larder.so: $(SPANK_OBJ) $(BUILD)/liblarder.a spank/spank_larder.m
 	$(call say,LD)
 	$(Q)$(CC) -shared $(ALL_LDFLAGS) -Wl,--version-script=spank/spank_larder.map -o $@ $(SPANK_OBJ) $(BUILD)/liblarder.a
 
-$(BUILD)/larderd: $(BUILD)/obj/daemon/main.o $(DAEMON_OBJ) $(REACH_OBJ) $(CORE_OBJ) $(BUILD)/liblarder.a
+$(BUILD)/larderd: $(BUILD)/obj/daemon/main.o $(DAEMON_OBJ) $(REACH_OBJ) $(FLEET_OBJ) $(CORE_OBJ) $(BUILD)/liblarder.a
 	$(call say,LD)
-	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs $(DAEMON_PKGS)) -lpthread -lm
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs $(DAEMON_PKGS)) -lmunge -lpthread -lm
 
-$(BUILD)/larder: $(CTL_OBJ) $(REACH_OBJ) $(CORE_OBJ) $(BUILD)/liblarder.a
+$(BUILD)/larder: $(CTL_OBJ) $(REACH_OBJ) $(FLEET_OBJ) $(CORE_OBJ) $(BUILD)/liblarder.a
 	$(call say,LD)
-	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs $(CLI_PKGS)) -lpthread -lm
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs $(CLI_PKGS)) -lmunge -lpthread -lm
 
 $(BUILD)/larder-slurm-helper: $(call obj,daemon/helper) $(BUILD)/liblarder.a
 	$(call say,LD)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(SLURM_LIBS)
 
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_HELP) $(DAEMON_OBJ) $(REACH_OBJ) $(CORE_OBJ) $(BUILD)/liblarder.a
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_HELP) $(DAEMON_OBJ) $(REACH_OBJ) $(FLEET_OBJ) $(CORE_OBJ) $(BUILD)/liblarder.a
 	$(call say,LD)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(shell $(PKG_CONFIG) --libs $(DAEMON_PKGS) cmocka) -lpthread -lm
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(shell $(PKG_CONFIG) --libs $(DAEMON_PKGS) cmocka) -lmunge -lpthread -lm
 
 # Tests of the plugin bring their own Slurm (spank_host.c).
 $(filter $(BUILD)/tests/test_spank_%,$(UNIT_BIN)): $(SPANK_OBJ)
