@@ -10,22 +10,19 @@
 
 #include "ctl/fleet.h"
 #include "ctl/progress.h"
-#include "larder/spec.h"
-
-#define SPEC_ROOM (LARDER_NAME_MAX + LARDER_VERSION_MAX + LARDER_DIGEST_HEX + 3)
 
 struct verifying {
 	struct sheets *sheets;
 	bool repair;
-	char (*specs)[SPEC_ROOM]; /* --all: what the node has */
-	size_t n_specs;
+	uint64_t *ids; /* --all: what the node has */
+	size_t n_ids;
 };
 
-static int verify_one(struct ctl *ctl, size_t node, struct larder_client *client, const char *spec,
-		      const struct verifying *verifying, struct larder_error *err)
+static int verify_one(struct ctl *ctl, size_t node, struct larder_client *client,
+		      const struct larder_msg_VERIFY *msg, const struct verifying *verifying,
+		      struct larder_error *err)
 {
-	const struct larder_msg_VERIFY msg = {.spec = spec, .repair = verifying->repair};
-	const struct fleet_request request = {LARDER_MSG_VERIFY, &msg, FLEET_PATIENT_MS};
+	const struct fleet_request request = {LARDER_MSG_VERIFY, msg, FLEET_PATIENT_MS};
 
 	return fleet_ask(ctl, node, client, &request, verifying->sheets, err);
 }
@@ -36,16 +33,14 @@ static int take_tree(struct larder_row *row, void *arg, struct larder_error *err
 	const struct larder_msg_TREE *tree = row->msg;
 	void *grown;
 
-	/* A user's own datasets have no spec that an admin could write; what is empty holds no
-	 * bytes. */
-	if (row->type != LARDER_MSG_TREE || strcmp(tree->version, LARDER_OWN_VERSION) == 0)
+	/* By number: a user's own dataset has no spec that an admin could write. */
+	if (row->type != LARDER_MSG_TREE)
 		return 0;
-	grown = realloc(verifying->specs, (verifying->n_specs + 1) * sizeof(*verifying->specs));
+	grown = realloc(verifying->ids, (verifying->n_ids + 1) * sizeof(*verifying->ids));
 	if (!grown)
 		return larder_error_set(err, ENOMEM, "out of memory");
-	verifying->specs = grown;
-	snprintf(verifying->specs[verifying->n_specs++], SPEC_ROOM, "%s:%s@%s", tree->name,
-		 tree->version, tree->digest);
+	verifying->ids = grown;
+	verifying->ids[verifying->n_ids++] = tree->id;
 	return 0;
 }
 
@@ -54,16 +49,22 @@ static int verify_node(struct ctl *ctl, size_t node, struct larder_client *clien
 {
 	const struct larder_msg_LIST list = {.pattern = ""};
 	struct verifying *verifying = arg;
+	struct larder_msg_VERIFY msg = {.repair = verifying->repair};
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < ctl->n_args; i++)
-		rc = verify_one(ctl, node, client, ctl->args[i], verifying, err);
-	verifying->n_specs = 0;
+	for (size_t i = 0; rc == 0 && i < ctl->n_args; i++) {
+		msg.spec = ctl->args[i];
+		rc = verify_one(ctl, node, client, &msg, verifying, err);
+	}
+	msg.spec = "";
+	verifying->n_ids = 0;
 	if (ctl->options.all)
 		rc = larder_client_call(client, LARDER_MSG_LIST, &list, FLEET_ANSWER_MS, take_tree,
 					verifying, NULL, err);
-	for (size_t i = 0; rc == 0 && i < verifying->n_specs; i++)
-		rc = verify_one(ctl, node, client, verifying->specs[i], verifying, err);
+	for (size_t i = 0; rc == 0 && i < verifying->n_ids; i++) {
+		msg.id = verifying->ids[i];
+		rc = verify_one(ctl, node, client, &msg, verifying, err);
+	}
 	return rc;
 }
 
@@ -90,7 +91,7 @@ static int verify_all(struct ctl *ctl, bool repair)
 	if (code == CTL_DONE && !repair && sheets_count(verifying.sheets, LARDER_MSG_SHARD) > 0)
 		code = CTL_FAILED;
 	sheets_destroy(verifying.sheets);
-	free(verifying.specs);
+	free(verifying.ids);
 	return code;
 }
 

@@ -151,8 +151,21 @@ void handle_SHOW(struct session *session, const void *msg)
 
 /* --- JOBS */
 
+static int send_job_lease(const struct inv_lease *lease, void *arg)
+{
+	struct session *session = arg;
+	struct larder_error ignored;
+	struct inv_tree tree;
+
+	if ((session_admin(session) || lease->uid == session_uid(session)) &&
+	    !inventory_tree_get(session_daemon(session)->inv, lease->tree, &tree, &ignored))
+		row_lease(session, &tree, lease);
+	return 0;
+}
+
 void handle_JOBS(struct session *session, const void *msg)
 {
+	struct larder_error ignored;
 	struct larderd *d = session_daemon(session);
 	struct request *request, *tmp;
 	char user[64];
@@ -173,6 +186,7 @@ void handle_JOBS(struct session *session, const void *msg)
 				    .text = request->text,
 			    });
 	}
+	inventory_lease_each(d->inv, 0, 0, send_job_lease, session, &ignored);
 	session_done(session, "");
 }
 
@@ -251,6 +265,16 @@ static int count_lease(const struct inv_lease *lease, void *arg)
 	return 0;
 }
 
+static int send_counter(enum inv_counter counter, const char *name, const char *unit,
+			const char *help, uint64_t value, void *arg)
+{
+	(void)counter;
+	(void)unit;
+	session_row(arg, LARDER_MSG_COUNTER,
+		    &(struct larder_msg_COUNTER){.name = name, .help = help, .value = value});
+	return 0;
+}
+
 static bool transfer_visible(const struct session *session, struct larderd *d,
 			     const struct stage *stage)
 {
@@ -288,6 +312,7 @@ void handle_STATUS(struct session *session, const void *msg)
 		stage_describe(stage, &row, label, engine);
 		session_row(session, LARDER_MSG_TRANSFER, &row);
 	}
+	inventory_counter_each(d->inv, send_counter, session, &ignored);
 	session_done(session, "");
 }
 

@@ -54,23 +54,28 @@ struct row_walk {
 	const struct inv_tree *tree;
 };
 
+void row_lease(struct session *session, const struct inv_tree *tree, const struct inv_lease *lease)
+{
+	char label[DATASET_LABEL_MAX], user[64];
+
+	session_row(
+		session, LARDER_MSG_LEASE,
+		&(struct larder_msg_LEASE){
+			.dataset = dataset_label(tree, label),
+			.job_id = lease->job_id,
+			.run = lease->run,
+			.user = names_user(session_daemon(session), lease->uid, user, sizeof(user)),
+			.since_s = lease->since_s,
+			.bytes = tree->present_bytes,
+		});
+}
+
 static int send_lease(const struct inv_lease *lease, void *arg)
 {
 	struct row_walk *walk = arg;
-	char label[DATASET_LABEL_MAX], user[64];
 
-	if (!session_admin(walk->session) && lease->uid != session_uid(walk->session))
-		return 0;
-	session_row(walk->session, LARDER_MSG_LEASE,
-		    &(struct larder_msg_LEASE){
-			    .dataset = dataset_label(walk->tree, label),
-			    .job_id = lease->job_id,
-			    .run = lease->run,
-			    .user = names_user(session_daemon(walk->session), lease->uid, user,
-					       sizeof(user)),
-			    .since_s = lease->since_s,
-			    .bytes = walk->tree->present_bytes,
-		    });
+	if (session_admin(walk->session) || lease->uid == session_uid(walk->session))
+		row_lease(walk->session, walk->tree, lease);
 	return 0;
 }
 

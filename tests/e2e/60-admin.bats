@@ -122,6 +122,26 @@ evicted_now() { larder evict -q "$1" 2>/dev/null; }
 	same_tree "$(origin_of d:v1)" "$(tree_data d:v1)"
 }
 
+@test 'verify --all reads users'\'' own datasets, too: also two that have name and bytes in common' {
+	daemon_start
+	for user in $USER_A $USER_B; do
+		make_files "$T/origin/$user" 0 1
+		printf same >"$T/origin/$user/file"
+		touch -d @1700000000 "$T/origin/$user/file"
+		chown -R "$user" "$T/origin/$user"
+		equal "$(joblet acquire "$user" 0 "$user" "mine=$T/origin/$user")" ready
+		joblet release "$user" 0
+	done
+	code 0 larder verify --all
+	bad=$(find "$T/tier/trees" -path '*/mine/own@*/data/file' | tail -n 1)
+	equal "$(find "$T/tier/trees" -path '*/mine/own@*/data/file' | wc -l)" 2
+	printf 'diff' >"$bad"
+	touch -d @1700000000 "$bad"
+	code 1 larder verify --all
+	contains "$output" mine:own
+	equal "$(larder ls --json | jq '[.trees[] | select(.state == "partial")] | length')" 1
+}
+
 @test 'gc removes what no row knows' {
 	daemon_start
 	here d:v1 3 100
@@ -212,6 +232,39 @@ evicted_now() { larder evict -q "$1" 2>/dev/null; }
 	contains "$output" 4711
 	code 3 larder show nosuch:v1
 	code 3 larder show d:v9
+}
+
+@test 'jobs shows the leases that they hold, to a user their own' {
+	dataset d:v1 3 1000 --access public
+	dataset e:v1 2 10 --access public
+	daemon_start
+	joblet acquire 4711 0 $USER_A d:v1,e:v1
+	joblet acquire 4712 0 $USER_B e:v1
+	run larder jobs --json
+	equal "$(jq -c '[.leases[] | [.job, .dataset]]' <<<"$output")" \
+		'[[4711,"d:v1"],[4711,"e:v1"],[4712,"e:v1"]]'
+	equal "$(jq '.leases[0].size' <<<"$output")" 3000
+	run as $USER_B "$T/larder" jobs --json
+	equal "$(jq -c '[.leases[] | [.job, .dataset]]' <<<"$output")" '[[4712,"e:v1"]]'
+	run larder jobs
+	contains "$output" Leases
+	joblet release 4711 0
+	equal "$(larder jobs --json | jq '.leases | length')" 1
+}
+
+@test 'status -v has every counter with its value; status has none' {
+	dataset d:v1 3 1000
+	daemon_start
+	acquire 1 d:v1
+	acquire 2 d:v1
+	run larder status -v --json
+	equal "$(jq -c '[.counters[] | select(.counter | IN("acquires", "hits", "misses", "hit_bytes")) |
+		[.counter, .value]]' <<<"$output")" '[["acquires",2],["hits",1],["misses",1],["hit_bytes",3000]]'
+	equal "$(jq '.counters | length' <<<"$output")" "$(grep -c '^LARDER_COUNTER' "$TOP/include/larder/counter.def")"
+	run larder status -v
+	contains "$output" 'datasets that a job found ready'
+	run larder status
+	lacks "$output" 'datasets that a job found ready'
 }
 
 @test 'jobs and explain' {
