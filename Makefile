@@ -91,6 +91,17 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(CORE_OBJ) $(BUILD)/liblarder.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -fsanitize=fuzzer $^ -o $@ -lm
 
+# Drivers of the benches: of the daemon's rooms they take what they call.
+BENCH_BIN := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(call src,tests/bench))
+$(BUILD)/bench/rooms.a: $(DAEMON_OBJ) $(REACH_OBJ) $(FLEET_OBJ) $(CORE_OBJ)
+	$(call say,AR)
+	$(Q)mkdir -p $(@D)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BENCH_BIN): $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/bench/rooms.a $(BUILD)/liblarder.a
+	$(call say,LD)
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs $(DAEMON_PKGS)) -lmunge -lpthread -lm
+
 .SECONDARY:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 
@@ -149,9 +160,10 @@ format: ## clang-format all C files
 format-check: ## fail where clang-format would change something
 	$(Q)clang-format --dry-run --Werror $(SOURCES)
 
-.PHONY: bench bench-report demo
-bench: all ## benchmarks: BENCH=name for one, BENCH_SCALE=full for all of it (root)
-	$(Q)tests/bench/run $(BENCH)
+.PHONY: bench bench-tools demo
+bench-tools: all $(BENCH_BIN)
+bench: bench-tools ## benchmarks: BENCH=name[,name], BENCH_SCALE=tiny|small|full (root; 12 minutes)
+	$(Q)BUILD=$(BUILD) BENCH=$(BENCH) tests/bench/run
 demo: deps ## a private Slurm cluster, a dataset, the same job cold and warm (root)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)contrib/demo

@@ -30,18 +30,21 @@ acquire_beside() {
 }
 
 acquire_all() {
-	daemon_place 24G && build_driver acquire && daemon_start || return 1
+	daemon_place 24G && daemon_start || return 1
 	acquire_tree '1 shard' one 1 &&
 		acquire_tree '10,000 shards' tenthousand 10000 &&
 		acquire_tree "$ACQUIRE_MANY shards" many "$ACQUIRE_MANY" &&
 		acquire_rounds rounds acquire '1 shard, again' "$(daemon_spec one)" "$ACQUIRE_ROUNDS" &&
-		acquire_beside 'staging large' $((LARGE_COUNT * 2)) 67108864 &&
+		acquire_beside 'staging large' $((LARGE_COUNT * 2)) "$LARGE_SIZE" &&
 		acquire_beside 'staging small' $((SMALL_COUNT * 2)) 112640 || return 1
 	python3 "$here/latency.py" "$BENCH_OUT" acquire ping
 }
 
 bench_acquire() {
 	local ACQUIRE_ROUNDS=5000 ACQUIRE_MANY=200000
-	[[ ${BENCH_SCALE:-short} != full ]] || ACQUIRE_MANY=1000000
+	case $BENCH_SCALE in
+	tiny) ACQUIRE_ROUNDS=100 ACQUIRE_MANY=20000 ;;
+	full) ACQUIRE_MANY=1000000 ;;
+	esac
 	(acquire_all)
 }

@@ -83,19 +83,3 @@ daemon_dataset() {
 }
 
 daemon_spec() { larder ls --raw -h -o NAME,VERSION,DIGEST "$1" | awk '{ print $1 ":" $2 "@" $3 }'; }
-
-# build_driver NAME [ROOM…]: a C program here that links liblarder and whole rooms of the daemon.
-build_driver() {
-	local name=$1 room source objects=()
-	local rel=${BUILD#"$top/"} # as plain make names it: what it notes of headers goes by that name
-	for room in "${@:2}"; do
-		for source in "$top/daemon/$room"/*.c; do
-			source=${source#"$top/"}
-			objects+=("$rel/obj/${source%.c}.o")
-		done
-	done
-	make -s -C "$top" BUILD="$rel" "$rel/liblarder.a" "${objects[@]}" \
-		"$rel/obj/tests/bench/$name.o" > /dev/null || return 1
-	(cd "$top" && "${CC:-gcc}" -o "$BENCH_BIN/$name" "$rel/obj/tests/bench/$name.o" "${objects[@]}" \
-		"$rel/liblarder.a" -lsqlite3 -lpthread -lm)
-}

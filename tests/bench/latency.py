@@ -3,18 +3,17 @@
 
 BASE is a kind of call (ping): the medians of the others are shown as multiples of it, row by row.
 """
-import json
 import sys
+
+import summary
 
 
 def main():
     results, work, *base = sys.argv[1:]
     rows = {}
-    with open(results, encoding="utf-8") as lines:
-        for line in lines:
-            run = json.loads(line)
-            if run["work"] == work and "what" in run:
-                rows.setdefault(run["who"], {})[run["what"]] = run
+    for run in summary.read(results):
+        if run.get("work") == work and "what" in run:
+            rows.setdefault(run["who"], {})[run["what"]] = run
     if not rows:
         return
     print(f"\n{work} (microseconds)")
@@ -29,7 +28,7 @@ def main():
                 row += f"{ratio:9.2f}"
                 run = run | {"ratios": {base[0]: ratio}}
             print(row)
-            print(json.dumps({"summary": work, **run}), file=sys.stderr)
+            summary.add({"summary": work, **run})
 
 
 main()

@@ -56,3 +56,6 @@ fresh() {
 table() {
 	python3 "$(dirname "${BASH_SOURCE[0]}")/table.py" "$BENCH_OUT" "$@"
 }
+
+# Microseconds as seconds.
+seconds_of() { printf '%d.%06d' $(($1 / 1000000)) $(($1 % 1000000)); }

@@ -70,7 +70,7 @@ scale_crowd() {
 }
 
 scale_all() {
-	daemon_place 40G && build_driver acquire && build_driver rows store core && daemon_start || return 1
+	daemon_place 40G && daemon_start || return 1
 	printf '\n%-44s%13s%10s%11s%8s\n' scale time goal memory goal
 	scale_shards "$SCALE_SHARDS" && scale_trees "$SCALE_TREES" && scale_crowd 1000 || return 1
 	python3 "$here/latency.py" "$BENCH_OUT" acquire ping
@@ -78,7 +78,7 @@ scale_all() {
 
 bench_scale() {
 	local SCALE_SHARDS=${SCALE_SHARDS:-1000000} SCALE_TREES=${SCALE_TREES:-10000}
-	if [[ ${BENCH_SCALE:-short} != full ]]; then
+	if [[ $BENCH_SCALE != full ]]; then
 		say 'scale: left out, it takes minutes; BENCH_SCALE=full runs it'
 		return 0
 	fi

@@ -25,7 +25,7 @@ scanning() {
 }
 
 bench_scan_large() {
-	scanning scan-large "$LARGE_COUNT" 67108864
+	scanning scan-large "$LARGE_COUNT" "$LARGE_SIZE"
 }
 
 bench_scan_small() {

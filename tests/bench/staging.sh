@@ -1,64 +1,74 @@
-# shellcheck shell=bash disable=SC2016 # sh -c scripts take arguments
-# Staging by the daemon's own pool and sink, beside cp -r and four parallel cp. Cold, durable.
+# shellcheck shell=bash disable=SC2016,SC2154 # sh -c scripts take arguments; BENCH_* and LARGE_* come from run
+# Staging by the daemon's own pool and sink, beside what an admin would use instead. Cold, durable.
+
+# The contenders of a work that this machine has.
+staging_contenders() {
+	local who all=(larder cp-r xargs-cp)
+	[[ $1 == small ]] || all+=(larder-sync)
+	for who in rsync tar rclone; do
+		if command -v $who > /dev/null; then all+=("$who"); fi
+	done
+	[[ $1 != large-other ]] || ! command -v fio > /dev/null || all+=(fio-write)
+	printf '%s\n' "${all[@]}"
+}
 
 # One round of all contenders; the order turns from round to round.
 staging_round() {
-	local work=$1 source=$2 bytes=$3 each=$4 round=$5 who i
-	local all=(larder cp-r xargs-cp)
-	[[ $work == large-* ]] && all+=(larder-sync)
+	local work=$1 source=$2 bytes=$3 each=$4 round=$5 i all out
+	mapfile -t all < <(staging_contenders "$work")
 	for ((i = 0; i < ${#all[@]}; i++)); do
-		who=${all[(i + round) % ${#all[@]}]}
-		staging_one "$work" "$who" "$source" "$bytes" "$each" || return 1
+		out=$(fresh)
+		staging_one "$work" "${all[(i + round) % ${#all[@]}]}" "$source" "$bytes" "$each" "$out" || return 1
+		# few inodes: what trap 2 is about does not happen, and the disk need not hold all of it
+		[[ $work != large-* ]] || rm -rf "$out"
 	done
 }
 
+# WORK WHO SOURCE BYTES FILES-PER-CP OUT
 staging_one() {
-	local work=$1 who=$2 source=$3 bytes=$4 each=$5 out
-	out=$(fresh)
+	local work=$1 who=$2 source=$3 bytes=$4 each=$5 out=$6
+	local run=(timed "$work" "$who" "$bytes" "$out")
 	case $who in
-	larder) timed "$work" "$who" "$bytes" "$out" \
-		"$BENCH_BIN/stage" copy "$BENCH_DIR/$work.manifest" "$source" "$out" ;;
-	larder-sync) timed "$work" "$who" "$bytes" "$out" \
-		"$BENCH_BIN/stage" -s copy "$BENCH_DIR/$work.manifest" "$source" "$out" ;;
-	cp-r) timed "$work" "$who" "$bytes" "$out" cp -r "$source" "$out/copy" ;;
-	xargs-cp) timed "$work" "$who" "$bytes" "$out" sh -c \
+	larder) "${run[@]}" "$BENCH_BIN/stage" copy "$BENCH_DIR/$work.manifest" "$source" "$out" ;;
+	larder-sync) "${run[@]}" "$BENCH_BIN/stage" -s copy "$BENCH_DIR/$work.manifest" "$source" "$out" ;;
+	cp-r) "${run[@]}" cp -r "$source" "$out/copy" ;;
+	xargs-cp) "${run[@]}" sh -c \
 		'cd "$1" && find . -type d -print0 | (cd "$2" && xargs -0 mkdir -p) &&
-		find . -type f -print0 | xargs -0 -P4 -n "$3" cp --parents -t "$2"' \
-		sh "$source" "$out" "$each" ;;
+		find . -type f -print0 | xargs -0 -P4 -n "$3" cp --parents -t "$2"' sh "$source" "$out" "$each" ;;
+	rsync) "${run[@]}" rsync -a --whole-file "$source/" "$out/copy" ;;
+	tar) "${run[@]}" sh -c 'tar -C "$1" -cf - . | tar -C "$2" -xf -' sh "$source" "$out" ;;
+	rclone) "${run[@]}" rclone --config /dev/null copy "$source" "$out/copy" ;;
+	fio-write) "${run[@]}" fio --name=w --directory="$out" --rw=write --bs=1M --iodepth=16 --direct=1 \
+		--ioengine=io_uring --size="$bytes" --fallocate=posix ;;
 	esac
 }
 
 # WORK SOURCE COUNT SIZE FILES-PER-CP
 staging() {
-	local work=$1 source=$2 count=$3 size=$4 each=$5 round
+	local work=$1 source=$2 count=$3 size=$4 each=$5 round bases=(cp-r xargs-cp)
 	say "$work: $count x $size bytes, $BENCH_ROUNDS rounds"
 	make_files "$count" "$size" "$source"
 	"$BENCH_BIN/stage" scan "$source" "$BENCH_DIR/$work.manifest" > /dev/null || return 1
 	for ((round = 0; round < BENCH_ROUNDS; round++)); do
 		staging_round "$work" "$source" $((count * size)) "$each" "$round" || return 1
 	done
-	table "$work" cp-r xargs-cp
+	[[ $work != large-other ]] || bases+=(fio-write)
+	[[ $work == small ]] || bases+=(larder-sync)
+	table "$work" "${bases[@]}"
+	rm -rf "$source"
 }
 
 bench_large_same() {
-	staging large-same "$BENCH_DIR/large" "$LARGE_COUNT" 67108864 1
+	staging large-same "$BENCH_DIR/large" "$LARGE_COUNT" "$LARGE_SIZE" 1
 }
 
 # From memory: the other device that every machine has. fio's direct write is the limit.
 bench_large_other() {
-	local round out
 	BENCH_SHM=$(mktemp -d /dev/shm/larder-bench-XXXXXX)
-	staging large-other "$BENCH_SHM/large" "$LARGE_COUNT" 67108864 1 || return 1
-	if command -v fio > /dev/null; then
-		for ((round = 0; round < BENCH_ROUNDS; round++)); do
-			out=$(fresh)
-			timed large-other fio-write $((LARGE_COUNT * 67108864)) "$out" fio --name=w \
-				--directory="$out" --rw=write --bs=1M --iodepth=16 --direct=1 \
-				--ioengine=io_uring --size=$((LARGE_COUNT * 67108864)) --fallocate=posix
-		done
-		table large-other cp-r xargs-cp fio-write
-	fi
+	staging large-other "$BENCH_SHM/large" "$LARGE_COUNT" "$LARGE_SIZE" 1
+	local status=$?
 	rm -rf "$BENCH_SHM"
+	return $status
 }
 
 bench_small() {

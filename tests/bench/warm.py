@@ -4,19 +4,18 @@
 What counts is the median over the rounds of (this one - BASE in the same round): what the machine does
 meanwhile hits both.
 """
-import json
 import statistics
 import sys
+
+import summary
 
 
 def main():
     results, base = sys.argv[1:]
     runs = {}
-    with open(results, encoding="utf-8") as lines:
-        for line in lines:
-            run = json.loads(line)
-            if run["work"] == "warm":
-                runs.setdefault(run["who"], {})[run["round"]] = run["us"] / 1000
+    for run in summary.read(results):
+        if run.get("work") == "warm":
+            runs.setdefault(run["who"], {})[run["round"]] = run["us"] / 1000
     if base not in runs:
         return
     rounds = len(runs[base])
@@ -30,9 +29,9 @@ def main():
         if who != base:
             row += f"{middle:22.1f}{f'{low:.1f} to {high:.1f}':>18}"
         print(row)
-        print(json.dumps({"summary": "warm", "who": who, "rounds": rounds,
-                          "median_ms": statistics.median(values), "more_ms": middle,
-                          "quartiles_ms": [low, high]}), file=sys.stderr)
+        summary.add({"summary": "warm", "who": who, "rounds": rounds,
+                     "median_ms": statistics.median(values), "more_ms": middle,
+                     "quartiles_ms": [low, high]})
 
 
 main()
