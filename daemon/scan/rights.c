@@ -13,8 +13,8 @@
 #include "larder/cleanup.h"
 #include "larder/text.h"
 
-#define MODES_MAX 32 /* different modes in one directory; more are refused like different owners   \
-		      */
+/* Different modes in one directory; more are refused like different owners. */
+#define MODES_MAX 32
 
 /* One run of files in one directory, as the check sees it. */
 struct run {
