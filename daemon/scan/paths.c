@@ -141,21 +141,29 @@ static int slurp_url(const struct source_ops *kind, const char *where,
 	return rc;
 }
 
+/* Never more than the cap and a byte of it in memory. */
 static int slurp_file(const char *where, struct text *text, struct larder_error *err)
 {
 	auto_file FILE *file = fopen(where, "re");
-	size_t room = 0;
-	ssize_t len;
+	size_t room = 0, n;
 
 	if (!file)
 		return larder_error_set(err, errno, "open the list of paths %s: %s", where,
 					strerror(errno));
-	errno = 0;
-	len = getdelim(&text->data, &room, '\0', file);
-	if (len < 0 && errno)
-		return larder_error_set(err, errno, "read %s: %s", where, strerror(errno));
-	text->len = len < 0 ? 0 : (size_t)len;
-	return text->len > SCAN_LIST_BYTES_MAX ? too_long(where, err) : 0;
+	do {
+		char *more = realloc(text->data, (room = room ? 2 * room : 65536) + 1);
+
+		if (!more)
+			return larder_error_set(err, ENOMEM, "out of memory");
+		text->data = more;
+		n = fread(text->data + text->len, 1, room - text->len, file);
+		text->len += n;
+		if (ferror(file))
+			return larder_error_set(err, errno, "read %s: %s", where, strerror(errno));
+		if (text->len > SCAN_LIST_BYTES_MAX)
+			return too_long(where, err);
+	} while (text->len == room);
+	return 0;
 }
 
 int scan_paths_read(const char *where, const struct source_options *options,
