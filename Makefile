@@ -160,10 +160,12 @@ format: ## clang-format all C files
 format-check: ## fail where clang-format would change something
 	$(Q)clang-format --dry-run --Werror $(SOURCES)
 
-.PHONY: bench bench-tools demo
+.PHONY: bench bench-tools bench-report demo
 bench-tools: all $(BENCH_BIN)
 bench: bench-tools ## benchmarks: BENCH=name[,name], BENCH_SCALE=tiny|small|full (root; 12 minutes)
 	$(Q)BUILD=$(BUILD) BENCH=$(BENCH) tests/bench/run
+bench-report: ## a page with plots of the last run of the benches
+	$(Q)python3 tests/bench/report.py $(BUILD)/bench
 demo: deps ## a private Slurm cluster, a dataset, the same job cold and warm (root)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)contrib/demo
