@@ -25,9 +25,8 @@ ALL_CFLAGS = -std=gnu17 $(OPT) $(HARDEN) $(WARN) -fPIC $(SAN) $(CFLAGS)
 ALL_LDFLAGS = -Wl,-z,relro,-z,now,--as-needed $(SAN) $(LDFLAGS)
 
 FLEET_PKGS := libcurl libmicrohttpd libsodium
-REACH_PKGS := libcurl expat jansson
-DAEMON_PKGS := liburing sqlite3 libconfuse libsystemd $(REACH_PKGS) $(FLEET_PKGS)
-CLI_PKGS := smartcols $(REACH_PKGS) $(FLEET_PKGS)
+DAEMON_PKGS := liburing sqlite3 libconfuse libsystemd $(FLEET_PKGS)
+CLI_PKGS := smartcols $(FLEET_PKGS)
 ALL_PKGS := $(DAEMON_PKGS) $(CLI_PKGS)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(ALL_PKGS) 2>/dev/null)
 
