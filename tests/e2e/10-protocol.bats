@@ -170,9 +170,12 @@ head_hex()
 @test 'a socket that belongs to somebody else is not talked to' {
 	cp "$BUILD/larder" "$T/larder"
 	install -d -o $USER_B "$T/b"
-	as $USER_B socat "UNIX-LISTEN:$T/b/sock,mode=0666,fork" 'SYSTEM:cat >/dev/null' 3>&- &
+	# not by as(): its subshell would be what ends, and socat stay
+	setpriv --reuid $USER_B --regid $USER_B --clear-groups -- \
+		socat "UNIX-LISTEN:$T/b/sock,mode=0666,fork" 'SYSTEM:cat >/dev/null' 3>&- &
+	local pid=$!
 	poll 5 test -S "$T/b/sock"
 	code 4 larder --socket "$T/b/sock" ls
+	kill "$pid"
 	contains "$output" "user $USER_B"
-	kill %1
 }
