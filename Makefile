@@ -20,7 +20,7 @@ WARN := -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wformat=2 -Wstric
 	-Wimplicit-fallthrough -Wnull-dereference $(if $(WERROR),-Werror)
 OPT ?= -O2 -g
 HARDEN ?= -D_FORTIFY_SOURCE=3 -fstack-protector-strong
-CPPFLAGS += -D_GNU_SOURCE -Iinclude -Idaemon -DLARDER_VERSION='"$(VERSION)"'
+CPPFLAGS += -D_GNU_SOURCE -Iinclude -Idaemon
 ALL_CFLAGS = -std=gnu17 $(OPT) $(HARDEN) $(WARN) -fPIC $(SAN) $(CFLAGS)
 ALL_LDFLAGS = -Wl,-z,relro,-z,now,--as-needed $(SAN) $(LDFLAGS)
 
@@ -56,6 +56,10 @@ $(BUILD)/obj/%.o: %.c
 	$(call say,CC)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(SLURM_CFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+# Only who prints the version is compiled with it: a compiler cache can serve all the rest.
+$(patsubst %.c,$(BUILD)/obj/%.o,$(shell grep -rlw --include=*.c LARDER_VERSION daemon spank)): \
+	CPPFLAGS += -DLARDER_VERSION='"$(VERSION)"'
 
 $(BUILD)/liblarder.a: $(LIB_OBJ)
 	$(call say,AR)
