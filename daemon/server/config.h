@@ -1,6 +1,6 @@
 /*
- * larder.conf, read with libconfuse (config.c is the one file that includes confuse.h) against
- * config.def. Values are typed, defaulted, and refused with file and line.
+ * larder.conf, read by conf/ against config.def. Values are typed, defaulted, and refused with file
+ * and line.
  */
 #ifndef SERVER_CONFIG_H
 #define SERVER_CONFIG_H
@@ -8,33 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "conf/conf.h"
 #include "larder/error.h"
-
-/* Bytes, or a share of something (percent 1..100; bytes is 0 then). */
-struct config_share {
-	uint64_t bytes;
-	uint32_t percent; /* 0: bytes counts */
-};
-static inline uint64_t config_share_of(struct config_share share, uint64_t whole)
-{
-	return share.percent ? whole / 100 * share.percent : share.bytes;
-}
-
-struct config_list {
-	char **items; /* owned */
-	unsigned int count;
-};
-
-#define CONFIG_CTYPE_STR     char *
-#define CONFIG_CTYPE_PATH    char *
-#define CONFIG_CTYPE_OPTPATH char *
-#define CONFIG_CTYPE_WORD    char *
-#define CONFIG_CTYPE_SIZE    uint64_t
-#define CONFIG_CTYPE_TIME    int64_t
-#define CONFIG_CTYPE_UINT    uint32_t
-#define CONFIG_CTYPE_BOOL    bool
-#define CONFIG_CTYPE_PERCENT struct config_share
-#define CONFIG_CTYPE_LIST    struct config_list
 
 struct config_tier {
 	char *name; /* the section's title, owned */

@@ -1,6 +1,6 @@
 /*
- * Owns larder.conf as text: read whole, comments blanked, so that libconfuse counts its lines
- * right. Must not know keys or values. Called by config.c.
+ * Owns a configuration file as text: read whole, comments blanked, so that libconfuse counts its
+ * lines right. Must not know keys or values. Called by conf/file.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -8,8 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "conf/conf.h"
 #include "larder/cleanup.h"
-#include "server/config_value.h"
 
 #define FILE_BYTES_MAX (1 << 20)
 
