@@ -117,8 +117,14 @@ $(JOBLET): $(BUILD)/obj/tests/e2e/joblet.o $(BUILD)/liblarder.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^
 
+ASKNODE := $(BUILD)/tests/asknode
+$(ASKNODE): $(BUILD)/obj/tests/e2e/asknode.o $(FLEET_OBJ) $(BUILD)/liblarder.a
+	$(call say,LD)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs $(FLEET_PKGS)) -lmunge -lpthread
+
 .PHONY: tests
-tests: $(PROGRAMS) $(UNIT_BIN) $(JOBLET) ## build everything that the tests need
+tests: $(PROGRAMS) $(UNIT_BIN) $(JOBLET) $(ASKNODE) ## build everything that the tests need
 
 .PHONY: deps
 deps: ## install what build and tests need (Debian 12; root)

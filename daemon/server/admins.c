@@ -6,6 +6,7 @@
 #include "server/admins.h"
 
 #include <grp.h>
+#include <pwd.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -14,11 +15,27 @@
 
 #define PEER_GROUPS_MAX 65536 /* NGROUPS_MAX of Linux */
 
+static void fleet_look_up(const struct config *config, struct admins *admins)
+{
+	char buf[16384];
+	struct passwd user, *found = NULL;
+
+	admins->n_fleet = 0;
+	for (unsigned int i = 0; i < config->fleet_users.count; i++) {
+		if (admins->n_fleet == sizeof(admins->fleet) / sizeof(admins->fleet[0]))
+			return;
+		if (!getpwnam_r(config->fleet_users.items[i], &user, buf, sizeof(buf), &found) &&
+		    found)
+			admins->fleet[admins->n_fleet++] = user.pw_uid;
+	}
+}
+
 void admins_look_up(const struct config *config, struct admins *admins)
 {
 	char buf[16384];
 	struct group group, *found = NULL;
 
+	fleet_look_up(config, admins);
 	admins->n = 0;
 	for (unsigned int i = 0; i < config->admin_groups.count; i++) {
 		if (admins->n == sizeof(admins->gids) / sizeof(admins->gids[0]))
@@ -49,6 +66,14 @@ bool admins_peer(const struct admins *admins, int fd, uid_t uid, gid_t gid)
 		return false;
 	for (size_t i = 0; i < len / sizeof(gid_t); i++)
 		if (admins_have(admins, groups[i]))
+			return true;
+	return false;
+}
+
+bool admins_fleet(const struct admins *admins, uid_t uid)
+{
+	for (unsigned int i = 0; i < admins->n_fleet; i++)
+		if (admins->fleet[i] == uid)
 			return true;
 	return false;
 }

@@ -15,9 +15,11 @@ struct dispatch_entry {
 static const struct dispatch_entry table[] = {
 #undef LARDER_X_ROOT
 #undef LARDER_X_ADMIN
+#undef LARDER_X_FLEET
 #undef LARDER_X_ANYONE
 #define LARDER_X_ROOT(name)		  {LARDER_MSG_##name, handle_##name},
 #define LARDER_X_ADMIN(name)		  {LARDER_MSG_##name, handle_##name},
+#define LARDER_X_FLEET(name)		  {LARDER_MSG_##name, handle_##name},
 #define LARDER_X_ANYONE(name)		  {LARDER_MSG_##name, handle_##name},
 #define LARDER_X(name, number, who, help) LARDER_X_##who(name)
 	LARDER_MESSAGES(LARDER_X)
@@ -45,6 +47,17 @@ static int may_send(const struct session *session, unsigned int type, struct lar
 		if (session_uid(session) == 0)
 			return 0;
 		return larder_error_set(err, EPERM, "%s is for Slurm's plugin, which runs as root",
+					larder_msg_name(type));
+	case LARDER_WHO_FLEET:
+		if (session_fleet(session))
+			return 0;
+		return larder_error_set(
+			err, EPERM,
+			"%s is for root, members of admin_groups and users of fleet_users",
+			larder_msg_name(type));
+	case LARDER_WHO_SCHED:
+		return larder_error_set(err, ENOTSUP,
+					"%s is larder-sched's to answer, not a node's larderd",
 					larder_msg_name(type));
 	default: return larder_error_set(err, EBADMSG, "message %u is no request", type);
 	}

@@ -18,7 +18,9 @@ void dispatch(struct session *session, unsigned int type, uint8_t *body, size_t 
 	LARDER_X_##who(void handle_##name(struct session *session, const void *msg);)
 #define LARDER_X_ROOT(x)   x
 #define LARDER_X_ADMIN(x)  x
+#define LARDER_X_FLEET(x)  x
 #define LARDER_X_ANYONE(x) x
+#define LARDER_X_SCHED(x)
 #define LARDER_X_ROW(x)
 LARDER_MESSAGES(LARDER_X)
 #undef LARDER_X

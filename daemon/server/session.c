@@ -41,6 +41,11 @@ bool session_admin(const struct session *session)
 	return session->admin;
 }
 
+bool session_fleet(const struct session *session)
+{
+	return session->admin || admins_fleet(&session->d->admins, session->peer.uid);
+}
+
 struct larderd *session_daemon(const struct session *session)
 {
 	return session->d;

@@ -24,6 +24,8 @@ uid_t session_uid(const struct session *session);
 gid_t session_gid(const struct session *session);
 /* root, or a member of admin_groups. */
 bool session_admin(const struct session *session);
+/* An admin, or a user of fleet_users. */
+bool session_fleet(const struct session *session);
 struct larderd *session_daemon(const struct session *session);
 
 /* Rows; then exactly one of done and fail, after which the session takes the next request. */

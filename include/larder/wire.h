@@ -27,7 +27,14 @@ enum larder_type {
 #undef LARDER_X
 };
 
-enum larder_who { LARDER_WHO_ROOT, LARDER_WHO_ADMIN, LARDER_WHO_ANYONE, LARDER_WHO_ROW };
+enum larder_who {
+	LARDER_WHO_ROOT,
+	LARDER_WHO_ADMIN,
+	LARDER_WHO_FLEET,
+	LARDER_WHO_ANYONE,
+	LARDER_WHO_SCHED,
+	LARDER_WHO_ROW,
+};
 
 /* struct larder_msg_acquire { uint32_t job_id; … const char *specs; … } and so on. Strings of a
  * decoded message point into the body handed to larder_msg_decode. */

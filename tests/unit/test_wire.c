@@ -301,6 +301,8 @@ static void test_tables(void **state)
 	assert_int_equal(larder_msg_who(LARDER_MSG_ACQUIRE), LARDER_WHO_ROOT);
 	assert_int_equal(larder_msg_who(LARDER_MSG_DRAIN), LARDER_WHO_ADMIN);
 	assert_int_equal(larder_msg_who(LARDER_MSG_LIST), LARDER_WHO_ANYONE);
+	assert_int_equal(larder_msg_who(LARDER_MSG_MAY), LARDER_WHO_FLEET);
+	assert_int_equal(larder_msg_who(LARDER_MSG_NODES), LARDER_WHO_SCHED);
 	assert_int_equal(larder_msg_who(LARDER_MSG_TREE), LARDER_WHO_ROW);
 	assert_int_equal(larder_msg_who(0), -ENOENT);
 	assert_int_equal(larder_msg_size(LARDER_MSG_AWAIT), sizeof(struct larder_msg_AWAIT));
