@@ -37,13 +37,13 @@ level_ground() {
 
 # timed WORK WHO BYTES DIR COMMAND...: one run, one JSON line. DIR is on the disk that is written.
 timed() {
-	local work=$1 who=$2 bytes=$3 dir=$4 got wall durable cpu
+	local work=$1 who=$2 bytes=$3 dir=$4 got wall durable cpu peak
 	shift 4
 	level_ground $((bytes * 2))
 	got=$("$BENCH_BIN/meter" "$dir" "$@") || { say "bench: $who failed: $*"; return 1; }
-	read -r wall durable cpu <<< "$got"
-	printf '{"work":"%s","who":"%s","bytes":%s,"seconds":%s,"durable_s":%s,"cpu_s":%s}\n' \
-		"$work" "$who" "$bytes" "$wall" "$durable" "$cpu" >> "$BENCH_OUT"
+	read -r wall durable cpu peak <<< "$got"
+	printf '{"work":"%s","who":"%s","bytes":%s,"seconds":%s,"durable_s":%s,"cpu_s":%s,"peak_kb":%s}\n' \
+		"$work" "$who" "$bytes" "$wall" "$durable" "$cpu" "$peak" >> "$BENCH_OUT"
 }
 
 # A new directory for each run: ext4 avoids inodes that were freed in the last minutes, so nothing

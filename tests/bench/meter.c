@@ -1,6 +1,7 @@
 /*
  * Runs a command and tells what it cost: wall clock to its end, wall clock until its bytes are on
- * stable storage (one syncfs of DIR), processor seconds of it and its children.
+ * stable storage (one syncfs of DIR), processor seconds of it and its children, and the most memory
+ * that one of them had.
  *
  *   meter DIR COMMAND [ARG...]
  */
@@ -57,6 +58,6 @@ int main(int argc, char **argv)
 	if (syncfs(dir) < 0)
 		perror("syncfs");
 	getrusage(RUSAGE_CHILDREN, &usage);
-	printf("%.4f %.4f %.4f\n", end - start, now_s() - start, cpu_s(&usage));
+	printf("%.4f %.4f %.4f %ld\n", end - start, now_s() - start, cpu_s(&usage), usage.ru_maxrss);
 	return child < 0 || !WIFEXITED(status) || WEXITSTATUS(status);
 }

@@ -41,7 +41,8 @@ def main():
                   for base in bases if base in median}
         print(row + "".join(f"{ratios[base]:14.2f}" if base in ratios else f"{'-':>14}"
                             for base in bases))
-        summary.add({"summary": work, "who": who, "rounds": len(times), "spread": spread, **of,
+        peak = max(run.get("peak_kb", 0) for run in runs[who]) / 1024
+        summary.add({"summary": work, "who": who, "rounds": len(times), "spread": spread, "peak_mb": peak, **of,
                      "cpu_s_per_gb": of["cpu_s"] / of["bytes"] * 1e9, "ratios": ratios})
 
 
