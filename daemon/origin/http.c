@@ -41,12 +41,8 @@ static void handle_free(struct http_handle *handle)
 	free(handle);
 }
 
-static void http_close(struct source *base)
+void http_source_fini(struct http_source *source)
 {
-	struct http_source *source = (struct http_source *)base;
-
-	if (!source)
-		return;
 	while (source->idle) {
 		struct http_handle *handle = source->idle;
 
@@ -55,8 +51,23 @@ static void http_close(struct source *base)
 	}
 	pthread_cond_destroy(&source->change);
 	pthread_mutex_destroy(&source->lock);
+	curl_slist_free_all(source->headers);
+	if (source->sign.secret)
+		explicit_bzero(source->sign.secret, strlen(source->sign.secret));
+	free(source->sign.secret);
+	free(source->sign.key_id);
+	free(source->sign.scheme);
 	free(source->root);
 	free(source->host);
+}
+
+static void http_close(struct source *base)
+{
+	struct http_source *source = (struct http_source *)base;
+
+	if (!source)
+		return;
+	http_source_fini(source);
 	free(source);
 }
 
@@ -85,6 +96,35 @@ static char *host_of(const char *origin)
 	return host;
 }
 
+int http_source_init(struct http_source *source, const char *origin, const char *url,
+		     const struct source_options *options, struct larder_error *err)
+{
+	pthread_mutex_init(&source->lock, NULL);
+	pthread_cond_init(&source->change, NULL);
+	source->tls = strncmp(url, "https:", 6) == 0;
+	source->options = options ? *options : SOURCE_OPTIONS_DEFAULT;
+	if (curl_global_init(CURL_GLOBAL_DEFAULT)) /* counted and thread-safe since 7.84 */
+		return larder_error_set(err, EIO, "libcurl does not start");
+	source->root = strdup(origin);
+	source->host = host_of(url);
+	if (!source->root || !source->host)
+		return larder_error_set(err, EINVAL, "origin %s is no URL that can be read", url);
+	return 0;
+}
+
+static char *plain_url(const struct http_source *source, const char *path)
+{
+	return http_url_join(source->root, path);
+}
+
+static int plain_refuse(const struct http_source *source, const struct http_refusal *refusal,
+			struct larder_error *err)
+{
+	return http_status_refuse(refusal->status, source->tls, err);
+}
+
+static const struct http_dialect plain = {.url = plain_url, .refuse = plain_refuse};
+
 static int http_open(const char *origin, const struct source_as *as,
 		     const struct source_options *options, struct source **out,
 		     struct larder_error *err)
@@ -95,20 +135,13 @@ static int http_open(const char *origin, const struct source_as *as,
 	(void)as; /* nobody's ids count at a web server */
 	if (rc)
 		return rc;
-	if (curl_global_init(CURL_GLOBAL_DEFAULT)) /* counted and thread-safe since 7.84 */
-		return larder_error_set(err, EIO, "libcurl does not start");
 	source = calloc(1, sizeof(*source));
 	if (!source)
 		return larder_error_set(err, ENOMEM, "no memory for origin %s", origin);
 	source->base.ops = &source_http;
-	source->tls = origin[4] == 's';
-	source->options = options ? *options : SOURCE_OPTIONS_DEFAULT;
-	pthread_mutex_init(&source->lock, NULL);
-	pthread_cond_init(&source->change, NULL);
-	source->root = strdup(origin);
-	source->host = host_of(origin);
-	if (!source->root || !source->host) {
-		rc = larder_error_set(err, EINVAL, "origin %s is no URL that can be read", origin);
+	source->dialect = &plain;
+	rc = http_source_init(source, origin, origin, options, err);
+	if (rc) {
 		http_close(&source->base);
 		return rc;
 	}
@@ -245,14 +278,13 @@ static int try_all(struct http_fetch *fetch)
 	return 0;
 }
 
-static int run(struct http_fetch *fetch, const char *path, struct larder_error *err)
+int http_run(struct http_fetch *fetch, struct larder_error *err)
 {
 	struct http_source *source = fetch->source;
 	int rc = -ENOMEM;
 
 	larder_error_set(&fetch->why, ENOMEM, "no memory for a connection");
 	fetch->after_ms = -1;
-	fetch->url = http_url_join(source->root, path);
 	fetch->handle = fetch->url ? handle_take(source) : NULL;
 	if (fetch->handle) {
 		rc = try_all(fetch);
@@ -267,13 +299,14 @@ static int run(struct http_fetch *fetch, const char *path, struct larder_error *
 	return rc;
 }
 
-static int http_fetch(struct source *base, const struct shard *shard, uint64_t offset,
+int http_source_fetch(struct source *base, const struct shard *shard, uint64_t offset,
 		      int (*put)(const void *data, size_t len, void *arg), void *arg,
 		      struct larder_error *err)
 {
 	struct http_source *source = (struct http_source *)base;
 	struct http_fetch fetch = {
 		.source = source,
+		.url = source->dialect->url(source, shard->path),
 		.size = shard->size,
 		.start = offset,
 		.reached = offset,
@@ -282,21 +315,25 @@ static int http_fetch(struct source *base, const struct shard *shard, uint64_t o
 		.modified_s = source->options.unverified && shard->mtime_ns
 				      ? shard->mtime_ns / 1000000000
 				      : -1,
+		.slack_s = source->dialect->modified_slack_s,
 	};
 
-	return run(&fetch, shard->path, err);
+	return http_run(&fetch, err);
 }
 
-static int http_look(struct source *base, const char *path, struct source_entry *entry,
+int http_source_look(struct source *base, const char *path, struct source_entry *entry,
 		     struct larder_error *err)
 {
-	struct http_fetch fetch = {
-		.source = (struct http_source *)base, .head = true, .modified_s = -1};
+	struct http_source *source = (struct http_source *)base;
+	struct http_fetch fetch = {.source = source,
+				   .url = source->dialect->url(source, path),
+				   .head = true,
+				   .modified_s = -1};
 	auto_free char *shown = larder_path_encode(path);
-	int rc = run(&fetch, path, err);
+	int rc = http_run(&fetch, err);
 
 	if (rc) {
-		larder_error_prefix(err, "%s from %s", shown ? shown : "?", fetch.source->root);
+		larder_error_prefix(err, "%s from %s", shown ? shown : "?", source->root);
 		return rc;
 	}
 	*entry = (struct source_entry){
@@ -314,6 +351,6 @@ const struct source_ops source_http = {
 	.owns = http_owns,
 	.open = http_open,
 	.close = http_close,
-	.fetch = http_fetch,
-	.look = http_look,
+	.fetch = http_source_fetch,
+	.look = http_source_look,
 };

@@ -5,12 +5,10 @@
 #define ORIGIN_HTTP_H
 
 #include <curl/curl.h>
-#include <pthread.h>
-#include <stdatomic.h>
 
 #include "core/retry.h"
-#include "core/source.h"
 #include "origin/http_answer.h"
+#include "origin/http_kind.h"
 
 #define HTTP_REDIRECTS_MAX 5
 #define HTTP_WANTED_MS	   100 /* how soon a wait notices that it is not wanted any more */
@@ -22,19 +20,6 @@ struct http_handle {
 	char why[CURL_ERROR_SIZE];
 };
 
-struct http_source {
-	struct source base; /* first */
-	char *root;	    /* as the origin is written */
-	char *host;
-	bool tls;
-	struct source_options options;
-	pthread_mutex_t lock;
-	pthread_cond_t change;
-	struct http_handle *idle;     /* (lock) */
-	unsigned int made;	      /* (lock) handles there are, idle or not */
-	_Atomic unsigned int retried; /* of the budget */
-};
-
 /* One shard on its way, over all requests that it takes. */
 struct http_fetch {
 	struct http_source *source;
@@ -42,15 +27,19 @@ struct http_fetch {
 	char *url;
 	uint64_t size, start, reached; /* put from start up to reached */
 	bool head;		       /* only look */
+	bool sizeless; /* the size is the answer's to tell; begun anew when it broke off */
 	int (*put)(const void *data, size_t len, void *arg);
 	void *arg;
 	char etag[256];	    /* of the first answer, strong; "": none */
 	int64_t modified_s; /* of the first answer, or the listing's; -1: none */
+	int64_t slack_s;    /* the answer may be this much later: only with the listing's */
 	/* of the request under way */
 	bool judged;
 	uint64_t skip;	    /* bytes of this answer that are there already */
 	uint64_t discarded; /* of an answer that is no success */
-	int rc;		    /* what ends it for good; the sentence is in why */
+	char page[2048];    /* how those began */
+	size_t page_len;
+	int rc; /* what ends it for good; the sentence is in why */
 	struct larder_error why;
 	int64_t after_ms; /* Retry-After; -1: none */
 	/* of the stall watch */
@@ -58,6 +47,12 @@ struct http_fetch {
 	uint64_t window_bytes;
 	bool stalled;
 };
+
+/*
+ * A fetch from its first request to its last try, on one of the source's connections. Frees
+ * fetch->url (NULL: no memory). 0 or -errno.
+ */
+int http_run(struct http_fetch *fetch, struct larder_error *err);
 
 int64_t http_mono_ms(void);
 /* -ECANCELED or what put answered, in fetch->rc; 0: still wanted. */
@@ -68,6 +63,11 @@ int http_still_wanted(struct http_fetch *fetch);
  * sentence in fetch->why, and whether it is worth another try in *class.
  */
 int http_request(struct http_fetch *fetch, enum retry_class *class);
+
+/* To free with curl_slist_free_all; NULL: no memory. */
+struct curl_slist *http_request_headers(struct http_fetch *fetch);
+/* All options of the handle but the callbacks, the headers and the range. */
+void http_set_options(struct http_fetch *fetch, const char *url);
 
 /* After an answer: 1 *url (owned) is the next one, 0 it is no redirect, -errno in fetch->why. */
 int http_follow(struct http_fetch *fetch, char **url);

@@ -86,7 +86,8 @@ static bool same_version(const struct http_answer *answer, const struct http_exp
 	if (*expect->etag && answer->etag && strcmp(answer->etag, expect->etag) != 0)
 		return false;
 	return expect->modified_s < 0 || answer->modified_s < 0 ||
-	       answer->modified_s == expect->modified_s;
+	       (answer->modified_s >= expect->modified_s &&
+		answer->modified_s <= expect->modified_s + expect->slack_s);
 }
 
 int http_answer_judge(const struct http_answer *answer, const struct http_expect *expect,
@@ -135,6 +136,10 @@ int http_status_refuse(long status, bool tls, struct larder_error *err)
 			"it is not there any more (HTTP status %ld); put it back or "
 			"publish a new version",
 			status);
+	case 412:
+		return larder_error_set(err, ESTALE,
+					"changed at the origin while it was read (HTTP status "
+					"412); publish a new version");
 	case 416:
 		return larder_error_set(err, ESTALE,
 					"changed at the origin: it ends before the byte that was "

@@ -27,6 +27,7 @@ struct http_expect {
 	uint64_t size;	    /* by manifest or listing */
 	uint64_t from;	    /* the byte asked for; 0: all of it, without a range */
 	int64_t modified_s; /* -1: any */
+	int64_t slack_s;    /* it may be this much later */
 	const char *etag;   /* "": any */
 };
 

@@ -1,8 +1,6 @@
 /*
- * Owns: one request: what libcurl is told, what its callbacks do with the bytes,
- * and which class its failures are of.
- * Must not: wait, or try again.
- * Called by: http.c.
+ * Owns: one request: what libcurl's callbacks do with the bytes, and which class its failures are
+ * of. Must not: wait, or try again. Called by: http.c.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -14,7 +12,6 @@
 #include "larder/text.h"
 #include "origin/http.h"
 
-#define BUFFER_BYTES (512L * 1024)
 #define DISCARD_MAX                                                                                \
 	((uint64_t)64 * 1024) /* of an error page, so that the connection can be kept              \
 			       */
@@ -66,6 +63,7 @@ static int judge(struct http_fetch *fetch)
 		.size = fetch->size,
 		.from = fetch->reached,
 		.modified_s = fetch->modified_s,
+		.slack_s = fetch->slack_s,
 		.etag = fetch->etag,
 	};
 
@@ -80,12 +78,17 @@ static int judge(struct http_fetch *fetch)
 							      "(no Content-Length)"));
 		fetch->size = expect.size = (uint64_t)answer.length;
 	}
+	if (fetch->sizeless)
+		fetch->size = expect.size =
+			answer.length < 0 ? UINT64_MAX : (uint64_t)answer.length;
 	if (http_answer_judge(&answer, &expect, &fetch->skip, &fetch->why))
 		return refuse(fetch, -fetch->why.code);
 	if (!*fetch->etag && answer.etag && strlen(answer.etag) < sizeof(fetch->etag))
 		strcpy(fetch->etag, answer.etag);
-	if (fetch->modified_s < 0)
+	if (answer.modified_s >= 0) {
 		fetch->modified_s = answer.modified_s;
+		fetch->slack_s = 0;
+	}
 	return 0;
 }
 
@@ -119,6 +122,16 @@ static int put_bytes(struct http_fetch *fetch, const char *data, size_t len)
 	return fetch->rc;
 }
 
+static void keep_page(struct http_fetch *fetch, const char *data, size_t len)
+{
+	size_t room = sizeof(fetch->page) - fetch->page_len;
+
+	if (len > room)
+		len = room;
+	memcpy(fetch->page + fetch->page_len, data, len);
+	fetch->page_len += len;
+}
+
 static size_t on_bytes(char *data, size_t size, size_t n, void *arg)
 {
 	struct http_fetch *fetch = arg;
@@ -131,6 +144,7 @@ static size_t on_bytes(char *data, size_t size, size_t n, void *arg)
 	curl_easy_getinfo(fetch->handle->curl, CURLINFO_RESPONSE_CODE, &status);
 	if (is_success(status))
 		return put_bytes(fetch, data, len) ? 0 : len;
+	keep_page(fetch, data, len);
 	fetch->discarded += len;
 	return fetch->discarded > DISCARD_MAX ? 0 : len;
 }
@@ -159,44 +173,6 @@ static int on_progress(void *arg, curl_off_t total, curl_off_t now, curl_off_t u
 
 /* --- what is asked */
 
-/* If-Range takes a strong ETag, or a time; without either a range is asked for plainly. */
-static struct curl_slist *request_headers(struct http_fetch *fetch)
-{
-	struct curl_slist *list = curl_slist_append(NULL, "Accept-Encoding: identity");
-	char line[sizeof(fetch->etag) + 16];
-
-	if (list && fetch->reached && *fetch->etag) {
-		snprintf(line, sizeof(line), "If-Range: %s", fetch->etag);
-		if (!curl_slist_append(list, line)) {
-			curl_slist_free_all(list);
-			return NULL;
-		}
-	}
-	return list;
-}
-
-static void set_limits(struct http_fetch *fetch, const char *url)
-{
-	const struct source_options *options = &fetch->source->options;
-	CURL *curl = fetch->handle->curl;
-	const char *protocols = strncmp(url, "https:", 6) == 0 ? "https" : "http,https";
-
-	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, protocols);
-	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L); /* each one is judged here */
-	curl_easy_setopt(curl, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
-	if (options->ca_file && *options->ca_file)
-		curl_easy_setopt(curl, CURLOPT_CAINFO, options->ca_file);
-	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout_ms);
-	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-	curl_easy_setopt(curl, CURLOPT_HTTP_CONTENT_DECODING, 0L);
-	curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, BUFFER_BYTES);
-	curl_easy_setopt(curl, CURLOPT_MAXCONNECTS, 2L); /* a second for a redirect's host */
-	curl_easy_setopt(curl, CURLOPT_USERAGENT, "larder/" LARDER_VERSION);
-}
-
 /* reset drops the options and keeps the connections. */
 static void set_request(struct http_fetch *fetch, const char *url, struct curl_slist *headers)
 {
@@ -204,7 +180,7 @@ static void set_request(struct http_fetch *fetch, const char *url, struct curl_s
 	char range[32];
 
 	curl_easy_reset(curl);
-	set_limits(fetch, url);
+	http_set_options(fetch, url);
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, fetch->handle->why);
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
@@ -225,6 +201,9 @@ static void begin(struct http_fetch *fetch)
 {
 	fetch->judged = false;
 	fetch->skip = fetch->discarded = 0;
+	fetch->page_len = 0;
+	if (fetch->sizeless)
+		fetch->reached = 0;
 	fetch->after_ms = -1;
 	fetch->stalled = false;
 	fetch->window_ms = http_mono_ms();
@@ -282,18 +261,20 @@ static int code_failed(struct http_fetch *fetch, CURLcode code, enum retry_class
 
 static int status_failed(struct http_fetch *fetch, long status, enum retry_class *class)
 {
+	const struct http_source *source = fetch->source;
+	const struct http_refusal refusal = {status, fetch->page, fetch->page_len};
 	curl_off_t after_s = 0;
 
 	*class = retry_class_of_status(status);
 	if (!curl_easy_getinfo(fetch->handle->curl, CURLINFO_RETRY_AFTER, &after_s) && after_s > 0)
 		fetch->after_ms = after_s > INT32_MAX ? (int64_t)INT32_MAX * 1000 : after_s * 1000;
-	return http_status_refuse(status, fetch->source->tls, &fetch->why);
+	return source->dialect->refuse(source, &refusal, &fetch->why);
 }
 
 /* An answer without validators may be another version: nobody compares digests when publishing. */
 static int may_go_on(struct http_fetch *fetch, int rc, enum retry_class *class)
 {
-	if (*class == RETRY_NEVER || fetch->reached == fetch->start ||
+	if (*class == RETRY_NEVER || fetch->reached == fetch->start || fetch->sizeless ||
 	    !fetch->source->options.unverified || *fetch->etag || fetch->modified_s >= 0)
 		return rc;
 	*class = RETRY_NEVER;
@@ -319,7 +300,7 @@ static int outcome(struct http_fetch *fetch, CURLcode code, enum retry_class *cl
 	/* Every byte is there: how the connection ended after them does not matter. */
 	if (fetch->judged && is_success(status) && fetch->reached == fetch->size)
 		return 0;
-	if (!code && fetch->head)
+	if (!code && (fetch->head || (fetch->sizeless && fetch->size == UINT64_MAX)))
 		return 0;
 	if (code)
 		return may_go_on(fetch, code_failed(fetch, code, class), class);
@@ -331,7 +312,7 @@ static int outcome(struct http_fetch *fetch, CURLcode code, enum retry_class *cl
 
 int http_request(struct http_fetch *fetch, enum retry_class *class)
 {
-	struct curl_slist *headers = request_headers(fetch);
+	struct curl_slist *headers = http_request_headers(fetch);
 	auto_free char *url = strdup(fetch->url);
 	int rc = larder_error_set(&fetch->why, ENOMEM, "no memory for a request");
 

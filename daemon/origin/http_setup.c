@@ -1,0 +1,84 @@
+/*
+ * Owns: what libcurl is told of a request: headers, limits, TLS, signing.
+ * Must not: make requests.
+ * Called by: http_request.c.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "origin/http.h"
+
+#define BUFFER_BYTES (512L * 1024)
+
+static int add_header(struct curl_slist **list, const char *line)
+{
+	struct curl_slist *more = curl_slist_append(*list, line);
+
+	if (!more)
+		return -ENOMEM;
+	*list = more;
+	return 0;
+}
+
+int http_source_header(struct http_source *source, const char *line)
+{
+	return add_header(&source->headers, line);
+}
+
+/* If-Range takes a strong ETag, or a time; without either a range is asked for plainly. */
+struct curl_slist *http_request_headers(struct http_fetch *fetch)
+{
+	const struct http_source *source = fetch->source;
+	struct curl_slist *list = NULL;
+	char line[sizeof(fetch->etag) + 16];
+	int rc = add_header(&list, "Accept-Encoding: identity");
+
+	for (const struct curl_slist *l = source->headers; !rc && l; l = l->next)
+		rc = add_header(&list, l->data);
+	if (!rc && fetch->reached && *fetch->etag) {
+		snprintf(line, sizeof(line), "%s: %s",
+			 source->dialect->if_match ? "If-Match" : "If-Range", fetch->etag);
+		rc = add_header(&list, line);
+	}
+	if (!rc)
+		return list;
+	curl_slist_free_all(list);
+	return NULL;
+}
+
+static void set_sign(struct http_fetch *fetch)
+{
+	const struct http_sign *sign = &fetch->source->sign;
+	CURL *curl = fetch->handle->curl;
+
+	if (!sign->scheme)
+		return;
+	curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L); /* what is signed is what is asked */
+	curl_easy_setopt(curl, CURLOPT_AWS_SIGV4, sign->scheme);
+	curl_easy_setopt(curl, CURLOPT_USERNAME, sign->key_id); /* it may have a colon */
+	curl_easy_setopt(curl, CURLOPT_PASSWORD, sign->secret);
+}
+
+void http_set_options(struct http_fetch *fetch, const char *url)
+{
+	const struct source_options *options = &fetch->source->options;
+	CURL *curl = fetch->handle->curl;
+	const char *protocols = strncmp(url, "https:", 6) == 0 ? "https" : "http,https";
+
+	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, protocols);
+	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L); /* each one is judged here */
+	curl_easy_setopt(curl, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
+	if (options->ca_file && *options->ca_file)
+		curl_easy_setopt(curl, CURLOPT_CAINFO, options->ca_file);
+	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout_ms);
+	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+	curl_easy_setopt(curl, CURLOPT_HTTP_CONTENT_DECODING, 0L);
+	curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, BUFFER_BYTES);
+	curl_easy_setopt(curl, CURLOPT_MAXCONNECTS, 2L); /* a second for a redirect's host */
+	curl_easy_setopt(curl, CURLOPT_USERAGENT, "larder/" LARDER_VERSION);
+	set_sign(fetch);
+}
