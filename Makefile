@@ -6,6 +6,7 @@ BINDIR ?= $(PREFIX)/bin
 LIBEXECDIR ?= $(PREFIX)/libexec/larder
 PLUGINDIR ?= $(PREFIX)/lib/$(shell $(CC) -print-multiarch 2>/dev/null)/slurm-wlm
 MANDIR ?= $(PREFIX)/share/man
+DATADIR ?= $(PREFIX)/share/larder
 SYSCONFDIR ?= /etc
 UNITDIR ?= /lib/systemd/system
 BUILD ?= build
@@ -195,7 +196,7 @@ install: all ## install below DESTDIR
 	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(PLUGINDIR) \
 		$(DESTDIR)$(SYSCONFDIR)/larder/catalog $(DESTDIR)$(SYSCONFDIR)/slurm/plugstack.conf.d $(DESTDIR)$(UNITDIR) \
 		$(DESTDIR)$(PREFIX)/lib/tmpfiles.d $(DESTDIR)$(PREFIX)/lib/sysusers.d \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(DATADIR) \
 		$(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
 	$(INSTALL) -m 755 $(BUILD)/larderd $(DESTDIR)$(SBINDIR)/larderd
 	$(INSTALL) -m 755 $(BUILD)/larder $(DESTDIR)$(BINDIR)/larder
@@ -209,6 +210,8 @@ install: all ## install below DESTDIR
 	$(INSTALL) -m 644 etc/tmpfiles.d/larder.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/larder.conf
 	$(INSTALL) -m 644 etc/sysusers.d/larder.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/larder.conf
 	$(INSTALL) -m 644 etc/completions/larder $(DESTDIR)$(PREFIX)/share/bash-completion/completions/larder
+	sed 's|/usr/share/larder/|$(DATADIR)/|' contrib/lua/job_submit.lua >$(DESTDIR)$(DATADIR)/job_submit.lua
+	$(INSTALL) -m 644 contrib/lua/larder.lua $(DESTDIR)$(DATADIR)/larder.lua
 	for page in $(MANPAGES); do $(INSTALL) -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/ || exit 1; done
 
 uninstall: ## remove what install put there; configuration, catalog and caches stay
@@ -217,6 +220,7 @@ uninstall: ## remove what install put there; configuration, catalog and caches s
 		$(DESTDIR)$(UNITDIR)/larderd.service $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/larder.conf \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/larder.conf \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/larder \
+		$(DESTDIR)$(DATADIR)/job_submit.lua $(DESTDIR)$(DATADIR)/larder.lua \
 		$(foreach page,$(MANPAGES),$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)))
 
 DIST := larder-$(patsubst %-dirty,%,$(VERSION))

@@ -38,8 +38,8 @@ static const struct word distribute_words[] = {
 	{NULL, 0, NULL},
 };
 static const struct word placement_words[] = {
-	{"prefer", 0, "needs larder-sched, which " LATER "; leave the option away"},
-	{"require", 0, "needs larder-sched, which " LATER "; leave the option away"},
+	{"prefer", 0, NULL},
+	{"require", 0, NULL},
 	{"off", 0, NULL},
 	{NULL, 0, NULL},
 };
@@ -118,6 +118,7 @@ static int parse_distribute(const char *text, struct request *r, struct larder_e
 	return parse_word(distribute_words, "dataset-distribute", text, &unused, err);
 }
 
+/* Checked here; it is read on the controller, by contrib/lua/larder.lua. */
 static int parse_placement(const char *text, struct request *r, struct larder_error *err)
 {
 	uint32_t unused;
@@ -147,8 +148,9 @@ static const struct option {
 	[OPTION_DISTRIBUTE] = {"dataset-distribute", "replicate",
 			       "[dataset] replicate: each node gets the whole dataset",
 			       parse_distribute},
-	[OPTION_PLACEMENT] = {"dataset-placement", "off",
-			      "[dataset] off: choose nodes without looking at what they hold",
+	[OPTION_PLACEMENT] = {"dataset-placement", "prefer|require|off",
+			      "[dataset] nodes that hold the data: prefer them, require them if there "
+			      "are any, or do not look",
 			      parse_placement},
 };
 

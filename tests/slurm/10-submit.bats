@@ -92,8 +92,6 @@ refused()
 @test "what a later version brings is refused with a sentence, not ignored" {
 	refused lazy --dataset=imagenet:v1 --dataset-mode=lazy
 	refused shard --dataset=imagenet:v1 --dataset-distribute=shard
-	refused prefer --dataset=imagenet:v1 --dataset-placement=prefer
-	refused require --dataset=imagenet:v1 --dataset-placement=require
 	refused s3 --dataset=mine=s3://bucket/key
 	refused https --dataset=mine=https://host/x
 }

@@ -68,10 +68,11 @@ write_slurm_conf()
 		ReturnToService=2
 		KillWait=2
 		CompleteWait=0
-		SchedulerParameters=batch_sched_delay=0,bf_interval=1,sched_interval=2
+		SchedulerParameters=batch_sched_delay=0,bf_interval=1,sched_interval=2,ignore_prefer_validation
 		NodeName=n[1-$NODES] NodeHostname=$host NodeAddr=127.0.0.1 Port=[$((PORT + 1))-$((PORT + NODES))] CPUs=64 RealMemory=1000
 		PartitionName=all Nodes=n[1-$NODES] Default=YES MaxTime=INFINITE State=UP
 	END
+	[[ $PLACEMENT == no ]] || echo JobSubmitPlugins=lua >>"$DIR/slurm.conf"
 	printf '%s\n' "$SLURM_EXTRA" >>"$DIR/slurm.conf"
 }
 
@@ -81,6 +82,17 @@ write_plugstack()
 	[[ $LARDER == yes ]] || return 0
 	printf '%s %s/bin/spank_larder.so socket=%s/%%n/larderd.sock catalog=%s/catalog timeout=3s\n' \
 		"$PLUGIN" "$DIR" "$DIR" "$DIR" >"$DIR/plugstack.conf"
+}
+
+# The script as a site has it, with this cluster's places in it.
+write_job_submit()
+{
+	[[ $PLACEMENT == yes ]] || return 0
+	mkdir -p "$DIR/sched"
+	install -m 644 "$HERE/../../contrib/lua/larder.lua" "$DIR/bin/larder.lua"
+	sed -e "s|^package.path = .*|package.path = \"$DIR/bin/?.lua;\" .. package.path|" \
+		-e "/require \"larder\"/a larder.features_file = \"$DIR/sched/features\"" \
+		"$HERE/../../contrib/lua/job_submit.lua" >"$DIR/job_submit.lua"
 }
 
 # In the extra lines of --larder-conf, %n stands for the node and %d for the cluster's directory.
