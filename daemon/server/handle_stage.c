@@ -123,6 +123,7 @@ void handle_STAGE(struct session *session, const void *msg)
 /* --- WATCH */
 
 struct watch {
+	struct onlooker onlooker; /* hears of the end at once; rows come by the timer */
 	struct session *session;
 	struct larderd *d;
 	uint64_t tree_id;
@@ -135,6 +136,7 @@ static void watch_free(void *arg)
 {
 	struct watch *watch = arg;
 
+	stage_look_away(&watch->onlooker);
 	sd_event_source_disable_unref(watch->timer);
 	free(watch);
 }
@@ -157,17 +159,22 @@ static void watch_end(struct watch *watch, struct session *session)
 			       larder_tree_state_word(tree.state), watch->name);
 }
 
-static bool watch_tick(struct watch *watch)
+static void watch_over(struct onlooker *onlooker)
 {
-	struct stage *stage = stage_of(watch->d, watch->tree_id);
+	struct watch *watch = CONTAINER(onlooker, struct watch, onlooker);
+
+	watch_end(watch, watch->session);
+	watch_free(watch);
+}
+
+static void watch_tell(struct watch *watch)
+{
 	struct larder_msg_TRANSFER row;
 	char label[DATASET_LABEL_MAX], engine[64];
 
-	if (!stage)
-		return true;
-	stage_describe(stage, &row, label, engine);
+	stage_describe(watch->onlooker.stage, &row, label, engine);
 	session_row(watch->session, LARDER_MSG_TRANSFER, &row);
-	return false;
+	session_flush_rows(watch->session);
 }
 
 static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
@@ -176,17 +183,12 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
 	struct session *session = watch->session;
 
 	(void)usec;
-	if (watch_tick(watch)) {
-		watch_end(watch, session);
-		watch_free(watch);
-		return 0;
-	}
 	if (watch->until_ms && now_mono_ms() > watch->until_ms) {
 		session_refuse(session, ETIMEDOUT, "%s is not ready yet", watch->name);
 		watch_free(watch);
 		return 0;
 	}
-	session_flush_rows(session);
+	watch_tell(watch);
 	sd_event_source_set_time_relative(source, 500000);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -195,24 +197,25 @@ static void watch_begin(struct session *session, const struct inv_tree *tree, in
 {
 	struct watch *watch = calloc(1, sizeof(*watch));
 	struct larderd *d = session_daemon(session);
+	struct stage *stage = stage_of(d, tree->id);
 
 	if (!watch) {
 		session_refuse(session, ENOMEM, "out of memory");
 		return;
 	}
 	*watch = (struct watch){.session = session, .d = d, .tree_id = tree->id};
+	watch->onlooker.over = watch_over;
 	dataset_label(tree, watch->name);
 	if (timeout_ms > 0 && __builtin_add_overflow(now_mono_ms(), timeout_ms, &watch->until_ms))
 		watch->until_ms = INT64_MAX;
-	if (watch_tick(watch) ||
-	    sd_event_add_time_relative(d->event, &watch->timer, CLOCK_MONOTONIC, 500000, 0, on_tick,
-				       watch) < 0) {
-		watch_end(watch, session);
-		watch_free(watch);
+	if (!stage || sd_event_add_time_relative(d->event, &watch->timer, CLOCK_MONOTONIC, 500000,
+						 0, on_tick, watch) < 0) {
+		watch_over(&watch->onlooker);
 		return;
 	}
+	stage_look_on(stage, &watch->onlooker);
 	session_park(session, watch_free, watch);
-	session_flush_rows(session);
+	watch_tell(watch);
 }
 
 static void on_picked(struct session *session, const struct inv_tree *tree, void *arg)

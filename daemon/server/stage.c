@@ -127,6 +127,19 @@ void stage_leave(struct interest *interest)
 						 .text = "nobody wants it any more"});
 }
 
+void stage_look_on(struct stage *stage, struct onlooker *onlooker)
+{
+	onlooker->stage = stage;
+	DL_APPEND(stage->onlookers, onlooker);
+}
+
+void stage_look_away(struct onlooker *onlooker)
+{
+	if (onlooker->stage)
+		DL_DELETE(onlooker->stage->onlookers, onlooker);
+	onlooker->stage = NULL;
+}
+
 /* --- planning */
 
 void stage_begin(void *arg)

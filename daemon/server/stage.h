@@ -21,6 +21,15 @@ struct interest {
 	void (*done)(struct interest *interest, int rc, const struct larder_error *err);
 };
 
+/* Somebody who only looks on: holds nothing, and is told when the stage is over. */
+struct onlooker {
+	struct onlooker *prev, *next;
+	struct stage *stage; /* NULL: not at any */
+	/* Once; the stage is over, the tree's row says how, and the onlooker is at none any more.
+	 */
+	void (*over)(struct onlooker *onlooker);
+};
+
 enum stage_phase {
 	STAGE_BLOCKED,	 /* the tree is being trimmed or checked: begins when that is over */
 	STAGE_PLANNING,	 /* a worker makes directories and reads manifests */
@@ -37,6 +46,7 @@ struct stage {
 	struct node_tier *tier;
 	enum stage_phase phase;
 	struct interest *interests;
+	struct onlooker *onlookers;
 	struct letter letter;	 /* to begin */
 	struct stage_plan *plan; /* what the worker made: stage_plan.h */
 	struct transfer *transfer;
@@ -60,6 +70,9 @@ int stage_join(struct larderd *d, uint64_t tree_id, int manifest_fd, struct inte
 	       struct larder_error *err);
 /* done() is not called any more. The last one to leave cancels. */
 void stage_leave(struct interest *interest);
+/* over() comes when the stage is over; unless it leaves before. */
+void stage_look_on(struct stage *stage, struct onlooker *onlooker);
+void stage_look_away(struct onlooker *onlooker);
 /* The stage of a tree, NULL: none. */
 struct stage *stage_of(struct larderd *d, uint64_t tree_id);
 /* Is this tree filled, or linked from, just now? */

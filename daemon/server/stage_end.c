@@ -111,6 +111,16 @@ static void tell(struct stage *stage, int rc, const struct larder_error *err)
 	}
 }
 
+static void tell_onlookers(struct stage *stage)
+{
+	struct onlooker *one;
+
+	while ((one = stage->onlookers)) {
+		stage_look_away(one);
+		one->over(one);
+	}
+}
+
 static bool again(struct stage *stage, int rc)
 {
 	if (rc == -ENOSPC && stage->phase == STAGE_RUNNING && !stage->retried && stage->interests) {
@@ -157,6 +167,7 @@ void stage_end(struct stage *stage, int rc, const struct larder_error *err)
 	if (stage->manifest_fd >= 0)
 		close(stage->manifest_fd);
 	HASH_DEL(d->stages, stage);
+	tell_onlookers(stage);
 	free(stage);
 	verify_go_on(d, tree_id);
 	stage_start_next(d);

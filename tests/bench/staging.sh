@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2016,SC2154 # sh -c scripts take arguments; BENCH_* and LARGE_* come from run
 # Staging by the daemon's own pool and sink, beside what an admin would use instead. Cold, durable.
 
-# The contenders of a work that this machine has.
+# The contenders of a work that this machine has; BENCH_WHO names those that are wanted.
 staging_contenders() {
 	local who all=(larder cp-r xargs-cp)
 	[[ $1 == small ]] || all+=(larder-sync)
@@ -9,7 +9,9 @@ staging_contenders() {
 		if command -v $who > /dev/null; then all+=("$who"); fi
 	done
 	[[ $1 != large-other ]] || ! command -v fio > /dev/null || all+=(fio-write)
-	printf '%s\n' "${all[@]}"
+	for who in "${all[@]}"; do
+		[[ -n ${BENCH_WHO-} && ",$BENCH_WHO," != *",$who,"* ]] || printf '%s\n' "$who"
+	done
 }
 
 # One round of all contenders; the order turns from round to round.
