@@ -1,22 +1,7 @@
-/*
- * The daemon's log: one event a line, as pairs: `stage.done dataset=imagenet:v3 job=42 ms=…`.
- * To the journal when stderr is connected to it, else to stderr with a time stamp. Only server/ and
- * main.c log.
- */
+/* The log as the server's files name it: it is larder-sched's, too, and has a room of its own. */
 #ifndef SERVER_LOG_H
 #define SERVER_LOG_H
 
-enum log_level {
-	LOG_LEVEL_ERR = 3,
-	LOG_LEVEL_WARNING = 4,
-	LOG_LEVEL_INFO = 6,
-	LOG_LEVEL_DEBUG = 7
-};
-
-void log_event(enum log_level level, const char *what, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-/* Above this is dropped; default INFO. The level is process-wide: the daemon's only global besides
- * stderr. */
-void log_set_level(enum log_level level);
+#include "log/log.h"
 
 #endif

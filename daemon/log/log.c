@@ -1,7 +1,7 @@
 /*
- * Owns the daemon's log lines: one event, one line, values quoted where they need it.
+ * Owns the daemons' log lines: one event, one line, values quoted where they need it.
  * Must not decide what is worth logging, allocate, or fail: a line too long is cut.
- * Called by server/ and main.c.
+ * Called by server/, sched/ and main.c.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -15,7 +15,7 @@
 #include <unistd.h>
 #include <systemd/sd-journal.h>
 
-#include "server/log.h"
+#include "log/log.h"
 
 #define LINE_MAX_BYTES 4096
 
@@ -261,7 +261,7 @@ void log_event(enum log_level level, const char *what, const char *fmt, ...)
 	va_end(ap);
 	if (!stderr_is_journal() ||
 	    sd_journal_send("MESSAGE=%s", line.text, "PRIORITY=%d", (int)level, "LARDER_EVENT=%s",
-			    what, "SYSLOG_IDENTIFIER=larderd", NULL) < 0)
+			    what, "SYSLOG_IDENTIFIER=%s", program_invocation_short_name, NULL) < 0)
 		to_stderr(level, &line);
 	errno = saved_errno;
 }
