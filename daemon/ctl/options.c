@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ctl/hostlist.h"
+#include "core/hostlist.h"
 #include "ctl/options.h"
 #include "larder/text.h"
 

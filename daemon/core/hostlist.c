@@ -1,7 +1,7 @@
 /*
  * Expands node lists with ranges in brackets. Pure: strings in, strings out.
  * It must not ask the network or Slurm.
- * Called by options.c.
+ * Called by the CLI and by larder-sched.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl/hostlist.h"
+#include "core/hostlist.h"
 #include "larder/cleanup.h"
 
 struct hostlist {

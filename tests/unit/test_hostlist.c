@@ -1,8 +1,5 @@
-/*
- * Tests of daemon/ctl/hostlist.c, compiled in here: the CLI's files are in no library.
- * It must not need a daemon or a disk.
- * Called by make check.
- */
+/* Lists of nodes: what they expand to, and what is refused. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "ctl/hostlist.c"
+#include "core/hostlist.h"
 
 /* What a list expands to, joined with blanks; "!" and the sentence when it is refused. */
 static void expect(const char *list, const char *joined)
@@ -131,5 +128,5 @@ int main(void)
 		cmocka_unit_test(test_too_long),
 	};
 
-	return cmocka_run_group_tests_name("ctl_hostlist", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("hostlist", tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* Node lists as Slurm's users write them: "n1,n[3-5],rack[01-02]n[1-4]". Pure. */
-#ifndef CTL_HOSTLIST_H
-#define CTL_HOSTLIST_H
+#ifndef CORE_HOSTLIST_H
+#define CORE_HOSTLIST_H
 
 #include <stddef.h>
 
