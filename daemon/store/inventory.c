@@ -39,11 +39,14 @@ static const char settings[] = "PRAGMA journal_mode = WAL;"
 
 int inv_connect(const char *path, sqlite3 **out, struct larder_error *err)
 {
+	const char *vfs = inv_vfs();
 	sqlite3 *db = NULL;
 	int keep = 1;
 	int rc = -EIO;
 
-	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
+	if (!vfs)
+		return larder_error_set(err, ENOMEM, "open %s", path);
+	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, vfs) !=
 	    SQLITE_OK) {
 		rc = db ? inv_fail(db, err, path) : larder_error_set(err, ENOMEM, "open %s", path);
 		goto fail;

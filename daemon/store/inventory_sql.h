@@ -80,6 +80,9 @@ int inv_read_end(const struct inv_row *row, const char *what, struct larder_erro
 int inv_migrate(sqlite3 *db, const char *path, struct larder_error *err);
 int inv_fill_words(sqlite3 *db, struct larder_error *err);
 
+/* --- inventory_vfs.c: the name of the VFS for connections; NULL: no memory */
+const char *inv_vfs(void);
+
 /* --- inventory.c: a connection with our settings */
 int inv_connect(const char *path, sqlite3 **db, struct larder_error *err);
 

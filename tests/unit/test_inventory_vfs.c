@@ -1,0 +1,213 @@
+/*
+ * store/inventory_vfs: the log that SQLite gets when its writes are gathered is the one it meant,
+ * byte by byte enough for a recovery; and a commit is one write, or none and an error.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "larder/cleanup.h"
+#include "scratch.h"
+#include "store/inventory_sql.h"
+
+/* SQLite's writes, in our hands. */
+static struct {
+	unsigned int writes;
+	int fail_with; /* the next one, once */
+} hook;
+
+ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at)
+{
+	hook.writes++;
+	if (hook.fail_with) {
+		errno = hook.fail_with;
+		hook.fail_with = 0;
+		return -1;
+	}
+	return syscall(SYS_pwrite64, fd, data, len, at);
+}
+
+struct world {
+	char *dir;
+	sqlite3 *db;
+	uint32_t random;
+};
+
+static void run(sqlite3 *db, const char *sql)
+{
+	char *said = NULL;
+
+	if (sqlite3_exec(db, sql, NULL, NULL, &said) != SQLITE_OK)
+		fail_msg("%s: %s", sql, said);
+}
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	struct larder_error err;
+	const char *path;
+
+	w->dir = scratch_create();
+	w->random = 1;
+	path = scratch_path(w->dir, "inventory.db");
+	scratch_write(path, "", 0);
+	if (inv_connect(path, &w->db, &err))
+		fail_msg("%s", err.text);
+	run(w->db, "CREATE TABLE t (id INTEGER PRIMARY KEY, bytes BLOB); CREATE TABLE u (n);"
+		   "INSERT INTO u VALUES (0)");
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(sqlite3_close(w->db), SQLITE_OK);
+	scratch_destroy(w->dir);
+	free(w);
+	return 0;
+}
+
+static unsigned int below(struct world *w, unsigned int n)
+{
+	w->random = w->random * 1103515245 + 12345;
+	return (w->random >> 8) % n;
+}
+
+/* Everything, as text. */
+static void digest(sqlite3 *db, char *buf, size_t len)
+{
+	sqlite3_stmt *st;
+
+	assert_int_equal(
+		sqlite3_prepare_v2(db,
+				   "SELECT count(*) || ' ' || coalesce(sum(id), 0) || ' ' || "
+				   "coalesce(sum(length(bytes)), 0) || ' ' || "
+				   "coalesce(group_concat(hex(substr(bytes, 1, 4))), '') FROM t",
+				   -1, &st, NULL),
+		SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	snprintf(buf, len, "%s", (const char *)sqlite3_column_text(st, 0));
+	sqlite3_finalize(st);
+}
+
+static void copy(struct world *w, const char *name, const char *to)
+{
+	char bytes[65536];
+	auto_fd int in = open(scratch_path(w->dir, "%s", name), O_RDONLY);
+	auto_fd int out = open(scratch_path(w->dir, "%s", to), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	ssize_t n;
+
+	assert_true(in >= 0 && out >= 0);
+	while ((n = read(in, bytes, sizeof(bytes))) > 0)
+		assert_int_equal(write(out, bytes, (size_t)n), n);
+}
+
+/* What a crash now would leave, read by SQLite without our help. */
+static void assert_recovers(struct world *w)
+{
+	char ours[8192], theirs[8192];
+	sqlite3 *db;
+
+	unlink(scratch_path(w->dir, "copy-shm"));
+	copy(w, "inventory.db", "copy");
+	copy(w, "inventory.db-wal", "copy-wal");
+	assert_int_equal(
+		sqlite3_open_v2(scratch_path(w->dir, "copy"), &db, SQLITE_OPEN_READWRITE, "unix"),
+		SQLITE_OK);
+	digest(w->db, ours, sizeof(ours));
+	digest(db, theirs, sizeof(theirs));
+	assert_string_equal(theirs, ours);
+	run(db, "PRAGMA integrity_check");
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void change(struct world *w)
+{
+	char sql[200];
+	unsigned int id = below(w, 200);
+
+	switch (below(w, 4)) {
+	case 0: snprintf(sql, sizeof(sql), "DELETE FROM t WHERE id = %u", id); break;
+	case 1: /* pages that may be in the log already: SQLite writes them over, and their heads */
+		snprintf(sql, sizeof(sql),
+			 "UPDATE t SET bytes = randomblob(%u) WHERE id BETWEEN %u AND %u",
+			 below(w, 9000), id, id + 20);
+		break;
+	default:
+		snprintf(sql, sizeof(sql), "INSERT OR REPLACE INTO t VALUES (%u, randomblob(%u))",
+			 id, below(w, 40000));
+	}
+	run(w->db, sql);
+}
+
+/* A small cache, so that pages go into the log before their commit, and are read back from there.
+ */
+static void test_same_log(void **state)
+{
+	struct world *w = *state;
+
+	run(w->db, "PRAGMA cache_size = 10");
+	for (int round = 0; round < 150; round++) {
+		bool keep = below(w, 4) > 0;
+
+		run(w->db, "BEGIN IMMEDIATE");
+		for (unsigned int i = below(w, 30); i > 0; i--)
+			change(w);
+		run(w->db, keep ? "COMMIT" : "ROLLBACK");
+		assert_recovers(w);
+		if (below(w, 20) == 0)
+			run(w->db, "PRAGMA wal_checkpoint(RESTART)");
+		if (below(w, 20) == 0)
+			run(w->db, "PRAGMA wal_checkpoint(TRUNCATE)");
+	}
+}
+
+static const char five_pages[] = "BEGIN IMMEDIATE; INSERT INTO t VALUES (1000, zeroblob(16000));"
+				 "UPDATE u SET n = n + 1; COMMIT";
+
+static void test_one_write(void **state)
+{
+	struct world *w = *state;
+
+	run(w->db, "UPDATE u SET n = 1");
+	hook.writes = 0;
+	run(w->db, five_pages);
+	assert_int_equal(hook.writes, 1);
+	assert_recovers(w);
+}
+
+static void test_failed_write_is_no_commit(void **state)
+{
+	struct world *w = *state;
+
+	run(w->db, "UPDATE u SET n = 1");
+	hook.fail_with = ENOSPC;
+	assert_int_equal(sqlite3_exec(w->db, five_pages, NULL, NULL, NULL), SQLITE_FULL);
+	(void)sqlite3_exec(w->db, "ROLLBACK", NULL, NULL, NULL);
+	assert_recovers(w);
+	run(w->db, five_pages);
+	assert_recovers(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_same_log, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_write, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_failed_write_is_no_commit, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
