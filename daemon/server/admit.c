@@ -90,8 +90,14 @@ int admit_tree(struct larderd *d, struct inv_tree *tree, struct larder_error *er
 	return tree_vanished(d, tree, err);
 }
 
-static bool tree_known(struct larderd *d, const struct inv_tree *tree)
+/*
+ * Is there such a tree on this node? If it is READY and on the disk then `here` says so, and tree
+ * is its row: nothing is looked up twice for a hit.
+ */
+static bool look_for(struct want *want)
 {
+	struct larderd *d = want->request->d;
+	struct inv_tree *tree = &want->tree;
 	struct larder_error ignored;
 	struct inv_tree found;
 	struct node_tier *tier;
@@ -101,20 +107,31 @@ static bool tree_known(struct larderd *d, const struct inv_tree *tree)
 		return false;
 	tier = dataset_tier(d, found.tier);
 	struct tree_key key = dataset_key(&found);
-	return tier && !tree_exists(tier->tier, &key);
+	if (!tier)
+		return false;
+	want->here = found.state == LARDER_TREE_READY && found.shards == tree->shards &&
+		     found.bytes == tree->bytes && tree_is_there(tier->tier, &key);
+	if (!want->here)
+		return !tree_exists(tier->tier, &key);
+	*tree = found;
+	return true;
 }
 
 /* What is not on this node needs its manifest: an answer from memory had none. */
 static bool manifest_missing(struct request *request)
 {
+	bool missing = false;
+
 	for (unsigned int i = 0; i < request->n_wants; i++) {
 		struct want *want = &request->wants[i];
 
-		if (want->state == WANT_RESOLVED && want->manifest_fd < 0 &&
-		    !tree_known(request->d, &want->tree))
-			return true;
+		want->here = false;
+		if (want->state != WANT_RESOLVED || want->manifest_fd >= 0 || look_for(want))
+			continue;
+		want->tree.id = 0; /* also of one that was here a moment ago */
+		missing = true;
 	}
-	return false;
+	return missing;
 }
 
 static int take_lease(struct want *want, struct larder_error *err)
@@ -141,7 +158,7 @@ static int take_lease(struct want *want, struct larder_error *err)
 static int admit_want(struct want *want, struct larder_error *err)
 {
 	struct larderd *d = want->request->d;
-	int rc = admit_tree(d, &want->tree, err);
+	int rc = want->here ? 1 : admit_tree(d, &want->tree, err);
 
 	if (rc < 0)
 		return rc;

@@ -43,10 +43,12 @@ void handle_ACQUIRE(struct session *session, const void *msg)
 	};
 
 	if (acquire_check(m, &err) ||
-	    request_start(session_daemon(session), &params, &request, &err))
+	    request_start(session_daemon(session), &params, &request, &err)) {
 		session_fail(session, &err);
-	else
-		request_await(request, session, 0);
+		return;
+	}
+	request_await(request, session, 0);
+	request_started(request);
 }
 
 void handle_AWAIT(struct session *session, const void *msg)

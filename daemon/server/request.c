@@ -137,8 +137,9 @@ void request_settle(struct request *request, enum larder_outcome outcome, const 
 	    request_save(request, outcome, &err))
 		log_event(LOG_LEVEL_ERR, "job.save", "job=%u error=\"%s\"", request->key.job_id,
 			  err.text);
-	request_log(request);
-	request_wait_end(request);
+	request_wait_end(request); /* answers first: a log may be slow */
+	if (!request->starting)
+		request_log(request);
 }
 
 enum larder_outcome request_add_up(const struct request *request, const struct want **failed)
@@ -344,6 +345,7 @@ static struct request *request_make(struct larderd *d, const struct request_para
 		.wait_ms = p->wait_ms,
 		.bypass_on_fail = bypass_wanted(d, p->on_fail),
 		.outcome = LARDER_OUTCOME_PENDING,
+		.starting = true,
 		.since_s = p->since_s ? p->since_s : now,
 	};
 	request->since_ms = now_mono_ms() - (now - request->since_s) * 1000;
@@ -402,6 +404,13 @@ int request_start(struct larderd *d, const struct request_params *p, struct requ
 	if (request->outcome == LARDER_OUTCOME_PENDING) /* a hit is over already */
 		request_wait_begin(request);
 	return 0;
+}
+
+void request_started(struct request *request)
+{
+	if (request->starting && request->outcome != LARDER_OUTCOME_PENDING)
+		request_log(request);
+	request->starting = false;
 }
 
 void requests_close(struct larderd *d)

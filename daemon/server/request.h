@@ -29,6 +29,7 @@ struct want {
 	struct larder_spec spec; /* owned */
 	enum want_state state;
 	struct access_ask *ask;
+	bool here;	      /* READY and on the disk, as the transaction under way has seen */
 	bool described;	      /* tree says what it is: name, version, digest, origin, sizes */
 	struct inv_tree tree; /* id 0: none on this node (yet) */
 	int manifest_fd;      /* of the check; -1 */
@@ -54,6 +55,7 @@ struct request {
 	enum larder_outcome outcome;
 	bool counted;	  /* among the acquires: with its first row */
 	bool ready_saved; /* its row says READY already */
+	bool starting;	  /* its log line waits until who asked was answered */
 	char text[LARDER_ERROR_MAX];
 	int64_t since_s, since_ms;
 	int64_t deadline_ms;	  /* monotonic */
@@ -81,6 +83,9 @@ struct request_params {
  * released). */
 int request_start(struct larderd *d, const struct request_params *params, struct request **out,
 		  struct larder_error *err);
+/* After who asked was answered: logs an outcome that was there at once, which no answer waits for.
+ */
+void request_started(struct request *request);
 struct request *request_get(struct larderd *d, uint32_t job_id, uint32_t run);
 /* The latest run of the job. */
 struct request *request_latest(struct larderd *d, uint32_t job_id);

@@ -38,20 +38,23 @@ static int collect_row(const struct inv_job *job, void *arg)
 static int begin_again(struct larderd *d, const struct inv_job *job, struct larder_error *err)
 {
 	struct request *request;
+	int rc = request_start(d,
+			       &(struct request_params){
+				       .job_id = job->job_id,
+				       .run = job->run,
+				       .uid = job->uid,
+				       .gid = job->gid,
+				       .specs = job->specs,
+				       .mode = (enum larder_mode)job->mode,
+				       .wait_ms = job->wait_ms,
+				       .on_fail = (enum larder_on_fail)job->on_fail,
+				       .since_s = job->since_s,
+			       },
+			       &request, err);
 
-	return request_start(d,
-			     &(struct request_params){
-				     .job_id = job->job_id,
-				     .run = job->run,
-				     .uid = job->uid,
-				     .gid = job->gid,
-				     .specs = job->specs,
-				     .mode = (enum larder_mode)job->mode,
-				     .wait_ms = job->wait_ms,
-				     .on_fail = (enum larder_on_fail)job->on_fail,
-				     .since_s = job->since_s,
-			     },
-			     &request, err);
+	if (!rc)
+		request_started(request);
+	return rc;
 }
 
 static int parse_views(struct request *request, char *views, struct larder_error *err)

@@ -99,6 +99,20 @@ int tree_exists(struct tier *tier, const struct tree_key *key)
 	return rc == -ENOTDIR || rc == -ELOOP ? -ENOENT : rc;
 }
 
+bool tree_is_there(const struct tier *tier, const struct tree_key *key)
+{
+	char path[PATH_MAX], part[STORE_KEY_PATH_MAX];
+	struct stat st;
+	int n;
+
+	if (tree_key_path(key, "/data", part, NULL))
+		return false;
+	n = snprintf(path, sizeof(path), "%s/trees/%s", tier->path, part);
+	/* another device: something else is mounted there, or the tier was unmounted */
+	return n > 0 && (size_t)n < sizeof(path) && lstat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
+	       st.st_dev == tier->dev;
+}
+
 char *tree_data_path(const struct tier *tier, const struct tree_key *key)
 {
 	char path[STORE_KEY_PATH_MAX];

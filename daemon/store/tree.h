@@ -57,6 +57,8 @@ int tree_create(struct tier *tier, const struct tree_key *key, int manifest_fd,
 		struct larder_error *err);
 /* One fstatat-like check that data/ is there: 0 or -ENOENT. Made at every ACQUIRE. */
 int tree_exists(struct tier *tier, const struct tree_key *key);
+/* The same and tier_alive() in one call, by the tier's path; false may have many reasons. */
+bool tree_is_there(const struct tier *tier, const struct tree_key *key);
 /* O_PATH|O_DIRECTORY of data/ for open_tree(2); and the manifest, for reading. Descriptors to
  * close. */
 int tree_open_data(struct tier *tier, const struct tree_key *key, int *fd,
