@@ -57,6 +57,7 @@ static int bound_check(const uint8_t *payload, size_t payload_len, const char *n
 	if (!seal_same(hash, bound.request))
 		return larder_error_set(err, EACCES, "this credential is for another request");
 	peer->key = bound.key;
+	peer->connection = -1;
 	return 0;
 }
 

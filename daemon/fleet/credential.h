@@ -19,6 +19,7 @@ struct fleet_peer {
 	uid_t uid;
 	gid_t gid;
 	struct seal_key key; /* for the answer */
+	int connection;	     /* of the server's: to see its end by poll, not to be read or closed */
 };
 
 /*

@@ -104,6 +104,8 @@ static enum MHD_Result answer(struct fleet_server *server, struct MHD_Connection
 			      in->bytes, in->len, &peer, &err);
 	if (rc)
 		return refuse(server, connection, status_of(rc), &err);
+	peer.connection =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 	rc = server->params.answer(&peer, in->bytes, in->len, &out, &len, &err, server->params.arg);
 	if (rc)
 		return refuse(server, connection, MHD_HTTP_INTERNAL_SERVER_ERROR, &err);

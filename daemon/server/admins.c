@@ -70,6 +70,17 @@ bool admins_peer(const struct admins *admins, int fd, uid_t uid, gid_t gid)
 	return false;
 }
 
+bool admins_remote(const struct admins *admins, uid_t uid, gid_t gid, const gid_t *groups,
+		   unsigned int n)
+{
+	if (uid == 0 || admins_have(admins, gid))
+		return true;
+	for (unsigned int i = 0; i < n; i++)
+		if (admins_have(admins, groups[i]))
+			return true;
+	return false;
+}
+
 bool admins_fleet(const struct admins *admins, uid_t uid)
 {
 	for (unsigned int i = 0; i < admins->n_fleet; i++)

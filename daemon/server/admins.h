@@ -18,6 +18,9 @@ struct admins {
 void admins_look_up(const struct config *config, struct admins *admins);
 /* Is the process at the other end of the socket an admin? By the groups the kernel says it has. */
 bool admins_peer(const struct admins *admins, int fd, uid_t uid, gid_t gid);
+/* The same of somebody on another machine, by the groups that were looked up for them. */
+bool admins_remote(const struct admins *admins, uid_t uid, gid_t gid, const gid_t *groups,
+		   unsigned int n);
 /* Is it one of fleet_users? */
 bool admins_fleet(const struct admins *admins, uid_t uid);
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,10 +15,13 @@
 #include <sys/vfs.h>
 #include <linux/magic.h>
 
+#include "fleet/address.h"
 #include "larder/catalog.h"
 #include "larder/cleanup.h"
 #include "server/config_inspect.h"
 #include "server/config_value.h"
+
+#define MUNGED_SOCKET "/run/munge/munge.socket.2"
 
 void config_finding(struct config_look *look, bool fatal, const char *fmt, ...)
 {
@@ -250,6 +254,32 @@ static void inspect_parent(struct config_look *look, const char *key, const char
 		config_finding(look, false, "%s %s: its directory: %s", key, path, strerror(errno));
 }
 
+static void inspect_fleet(struct config_look *look, const struct config *config)
+{
+	struct sockaddr_storage address;
+	struct larder_error err = {0};
+	char buf[16384];
+	struct passwd user, *found;
+	socklen_t len;
+
+	for (unsigned int i = 0; i < config->fleet_users.count; i++) {
+		found = NULL;
+		getpwnam_r(config->fleet_users.items[i], &user, buf, sizeof(buf), &found);
+		if (!found)
+			config_finding(look, false, "fleet_users: nobody here is called %s",
+				       config->fleet_users.items[i]);
+	}
+	if (!*config->fleet_listen)
+		return;
+	if (fleet_address_parse(config->fleet_listen, &address, &len, &err))
+		config_finding(look, true, "fleet_listen: %s", err.text);
+	if (access(*config->munge_socket ? config->munge_socket : MUNGED_SOCKET, F_OK) < 0)
+		config_finding(
+			look, false,
+			"munged is not at %s: no machine's request can be verified; start it, or set munge_socket",
+			*config->munge_socket ? config->munge_socket : MUNGED_SOCKET);
+}
+
 int config_inspect(const struct config *config, config_tell_fn tell, void *arg)
 {
 	struct config_look look = {.tell = tell, .arg = arg};
@@ -263,6 +293,7 @@ int config_inspect(const struct config *config, config_tell_fn tell, void *arg)
 	inspect_state_dir(&look, config);
 	inspect_helper(&look, config);
 	inspect_boot_id(&look, config);
+	inspect_fleet(&look, config);
 	inspect_parent(&look, "socket", config->socket);
 	if (*config->metrics_file)
 		inspect_parent(&look, "metrics_file", config->metrics_file);

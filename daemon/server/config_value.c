@@ -30,6 +30,8 @@ static const struct config_bound bounds[] = {
 	{"http_retries", "0 to 100", 0, 100},
 	{"http_retry_budget", "0 to 1000000", 0, 1000000},
 	{"max_transfers", "1 to 65536", 1, 65536},
+	{"fleet_connections", "1 to 65536", 1, 65536},
+	{"fleet_connections_of_one", "1 to 65536", 1, 65536},
 	{"max_sessions", "1 to 1000000", 1, 1000000},
 	{"max_sessions_per_user", "1 to 1000000", 1, 1000000},
 	{"check_timeout", "100ms to 1h", 100, 3600000},

@@ -44,6 +44,12 @@ static int may_send(const struct session *session, unsigned int type, struct lar
 		return larder_error_set(err, EPERM, "%s is for root and members of admin_groups",
 					larder_msg_name(type));
 	case LARDER_WHO_ROOT:
+		if (session_remote(session))
+			return larder_error_set(
+				err, EPERM,
+				"%s is for Slurm's plugin on this node: it is never "
+				"taken from another machine",
+				larder_msg_name(type));
 		if (session_uid(session) == 0)
 			return 0;
 		return larder_error_set(err, EPERM, "%s is for Slurm's plugin, which runs as root",

@@ -23,6 +23,7 @@
 #include "xfer/transfer.h"
 
 struct access_cache;
+struct gateway;
 struct names;
 struct order;
 struct request;
@@ -57,6 +58,7 @@ struct larderd {
 	struct access_cache *access;
 	struct names *names;
 	struct session_list *sessions;
+	struct gateway *gateway;  /* NULL: no other machine may ask */
 	struct node_tier *tiers;  /* config.n_tiers */
 	struct request *requests; /* uthash by job id and run */
 	struct stage *stages;	  /* uthash by tree id */

@@ -1,6 +1,7 @@
 /*
  * Owns the listening socket and the list of clients: who is let in, how many, who is dropped
- * because neither side stirs. Reads no frame. Driven by the event loop.
+ * because neither side stirs. Reads no frame. Driven by the event loop; the gateway brings those
+ * that come from other machines.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,19 +23,27 @@ static unsigned int sessions_of(const struct session_list *list, uid_t uid)
 	unsigned int n = 0;
 
 	DL_FOREACH(list->all, s)
-	n += s->peer.uid == uid;
+	n += s->uid == uid;
 	return n;
 }
 
-static bool session_admitted(const struct larderd *d, const struct ucred *peer)
+static bool session_admitted(const struct larderd *d, uid_t uid)
 {
-	if (peer->uid == 0)
+	if (uid == 0)
 		return true; /* the plugin must get through when users flood the socket */
 	return d->sessions->n < d->config.max_sessions &&
-	       sessions_of(d->sessions, peer->uid) < d->config.max_sessions_per_user;
+	       sessions_of(d->sessions, uid) < d->config.max_sessions_per_user;
 }
 
-static void session_start(struct larderd *d, int fd, const struct ucred *peer)
+static bool peer_admin(const struct larderd *d, int fd, const struct session_peer *peer)
+{
+	if (peer->remote)
+		return admins_remote(&d->admins, peer->uid, peer->gid, peer->groups,
+				     peer->n_groups);
+	return admins_peer(&d->admins, fd, peer->uid, peer->gid);
+}
+
+static void session_start(struct larderd *d, int fd, const struct session_peer *peer)
 {
 	struct session *s = calloc(1, sizeof(*s));
 
@@ -44,10 +53,12 @@ static void session_start(struct larderd *d, int fd, const struct ucred *peer)
 	}
 	*s = (struct session){.d = d,
 			      .fd = fd,
-			      .peer = *peer,
+			      .uid = peer->uid,
+			      .gid = peer->gid,
+			      .remote = peer->remote,
+			      .admin = peer_admin(d, fd, peer),
 			      .stirred_ms = now_mono_ms(),
 			      .events = EPOLLIN | EPOLLRDHUP};
-	s->admin = admins_peer(&d->admins, fd, peer->uid, peer->gid);
 	if (sd_event_add_io(d->event, &s->source, fd, s->events, session_on_io, s) < 0) {
 		close(fd);
 		free(s);
@@ -55,6 +66,14 @@ static void session_start(struct larderd *d, int fd, const struct ucred *peer)
 	}
 	DL_APPEND(d->sessions->all, s);
 	d->sessions->n++;
+}
+
+void session_enter(struct larderd *d, int fd, const struct session_peer *peer)
+{
+	if (d->sessions && session_admitted(d, peer->uid))
+		session_start(d, fd, peer);
+	else /* too many, or we are being stopped */
+		close(fd);
 }
 
 static int on_accept(sd_event_source *source, int listening, uint32_t revents, void *arg)
@@ -68,12 +87,11 @@ static int on_accept(sd_event_source *source, int listening, uint32_t revents, v
 		struct ucred peer;
 		socklen_t len = sizeof(peer);
 
-		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) ||
-		    !session_admitted(d, &peer)) {
+		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len))
 			close(fd);
-			continue;
-		}
-		session_start(d, fd, &peer);
+		else
+			session_enter(d, fd,
+				      &(struct session_peer){.uid = peer.uid, .gid = peer.gid});
 	}
 	return 0;
 }

@@ -88,6 +88,10 @@ static void take_over(struct larderd *d, struct config *next)
 	KEEP(boot_id_file);
 	KEEP(slurm_timeout);
 	KEEP(allow_tmpfs_state);
+	KEEP(munge_socket);
+	KEEP(fleet_connections_of_one);
+	KEEP(fleet_connections);
+	KEEP(fleet_listen);
 	KEEP(transfer_threads);
 	KEEP(transfer_memory);
 	KEEP(transfer_nice);

@@ -28,12 +28,12 @@
 
 uid_t session_uid(const struct session *session)
 {
-	return session->peer.uid;
+	return session->uid;
 }
 
 gid_t session_gid(const struct session *session)
 {
-	return session->peer.gid;
+	return session->gid;
 }
 
 bool session_admin(const struct session *session)
@@ -41,9 +41,14 @@ bool session_admin(const struct session *session)
 	return session->admin;
 }
 
+bool session_remote(const struct session *session)
+{
+	return session->remote;
+}
+
 bool session_fleet(const struct session *session)
 {
-	return session->admin || admins_fleet(&session->d->admins, session->peer.uid);
+	return session->admin || admins_fleet(&session->d->admins, session->uid);
 }
 
 struct larderd *session_daemon(const struct session *session)

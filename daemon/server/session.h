@@ -24,6 +24,8 @@ uid_t session_uid(const struct session *session);
 gid_t session_gid(const struct session *session);
 /* root, or a member of admin_groups. */
 bool session_admin(const struct session *session);
+/* It came over the network, not over the socket. */
+bool session_remote(const struct session *session);
 /* An admin, or a user of fleet_users. */
 bool session_fleet(const struct session *session);
 struct larderd *session_daemon(const struct session *session);

@@ -14,11 +14,22 @@ struct outgoing {
 	uint8_t bytes[];
 };
 
+/* Who is at the other end, as the kernel or MUNGE says. */
+struct session_peer {
+	uid_t uid;
+	gid_t gid;
+	bool remote;   /* came over the network: nothing of the plugin's is taken from it */
+	gid_t *groups; /* of a remote one; the kernel knows the others' */
+	unsigned int n_groups;
+};
+
 struct session {
 	struct session *prev, *next;
 	struct larderd *d;
 	int fd;
-	struct ucred peer;
+	uid_t uid;
+	gid_t gid;
+	bool remote;
 	bool admin;
 	bool busy;   /* a request is being answered: nothing more is read */
 	bool broken; /* to be dropped once the current event is over */
@@ -43,6 +54,9 @@ struct session_list {
 	unsigned int n;
 };
 
+/* A client at fd, which is taken: a session, or closed when there are too many. groups: borrowed.
+ */
+void session_enter(struct larderd *d, int fd, const struct session_peer *peer);
 /* Tells whoever parked it, frees everything. */
 void session_drop(struct session *session);
 /* The event loop's: something can be read or written. arg: the session. */

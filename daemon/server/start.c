@@ -19,6 +19,7 @@
 #include "larder/cleanup.h"
 #include "server/access.h"
 #include "server/evictor.h"
+#include "server/gateway.h"
 #include "server/log.h"
 #include "server/names.h"
 #include "server/order.h"
@@ -337,7 +338,8 @@ int larderd_start(struct larderd *d, struct larder_error *err)
 	admins_look_up(&d->config, &d->admins);
 	if (watch_signals(d, err) || identify(d, err) || open_inventory(d, &fresh, err) ||
 	    make_view_root(&d->config, err) || open_tiers(d, err) || start_threads(d, err) ||
-	    resume(d, fresh, err) || timers_start(d, err) || sessions_open(d, err))
+	    resume(d, fresh, err) || timers_start(d, err) || sessions_open(d, err) ||
+	    gateway_start(d, err))
 		return err->code ? -err->code : -EIO;
 	log_event(LOG_LEVEL_INFO, "start", "node=%s version=%s engine=\"%s\" socket=%s", d->node,
 		  LARDER_VERSION, xfer_pool_engine(d->pool), d->config.socket);
@@ -356,6 +358,7 @@ int larderd_run(struct larderd *d)
 /* In reverse. Leases and trees stay as they are: data outlives the daemon. */
 void larderd_stop(struct larderd *d)
 {
+	gateway_stop(d);
 	sessions_close(d);
 	timers_stop(d);
 	slurmq_destroy(d->slurm);

@@ -8,9 +8,50 @@ setup()
 	place_setup
 	cp "$BUILD/tests/asknode" "$T/asknode" # where ordinary users can run it
 }
-teardown() { place_teardown; }
+
+teardown()
+{
+	local pid
+	for pid in "${MUNGED[@]}"; do kill "$pid" 2>/dev/null || true; done
+	place_teardown
+}
 
 ask() { "$T/asknode" "$@"; }
+
+# munged_start NAME [COMMAND…]: one of this test's realm, at $T/NAME/socket; COMMAND runs it in another world.
+MUNGED=()
+munged_start()
+{
+	local dir=$T/$1
+	shift
+	mkdir "$dir"
+	[[ -e $T/munge.key ]] || (umask 077 && head -c 128 /dev/urandom >"$T/munge.key")
+	"$@" munged --foreground --force --socket="$dir/socket" --key-file="$T/munge.key" --pid-file="$dir/pid" \
+		--log-file="$dir/log" --seed-file="$dir/seed" </dev/null >"$dir/out" 2>&1 3>&- &
+	MUNGED+=($!)
+	poll 10 munge_answers "$dir/socket" || fail_with "munged does not answer: $(cat "$dir/out" "$dir/log")"
+}
+munge_answers() { munge --socket="$1" --no-input >/dev/null 2>&1; }
+
+# fleet_start [LINE…]: a munged, and a daemon that others may ask; $ADDRESS is where.
+fleet_start()
+{
+	[[ -S $T/munge/socket ]] || munged_start munge
+	daemon_conf 'fleet_listen = "127.0.0.1:0"' "munge_socket = \"$T/munge/socket\"" "$@"
+	daemon_start
+	ADDRESS=$(listening)
+}
+listening() { sed -nE 's/.*fleet\.listen address=([0-9.]+):0 port=([0-9]+).*/\1:\2/p' "$T/larderd.log" | tail -n 1; }
+
+# net [OPTION…] MESSAGE FIELD…: over the network, as whoever runs it.
+net() { "$T/asknode" --net "$ADDRESS" --node e1 --munge "$T/munge/socket" "$@"; }
+net_as() { as "$1" "$T/asknode" --net "$ADDRESS" --node e1 --munge "$T/munge/socket" "${@:2}"; }
+
+# post BODY CREDENTIAL: what anybody can do with curl; prints the HTTP status.
+post()
+{
+	curl -s -o "$T/reply" -w '%{http_code}' --data-binary "@$1" -H "Authorization: MUNGE $(cat "$2")" "http://$ADDRESS/larder/1"
+}
 
 @test 'what only the fleet may ask is refused to ordinary users, and fleet_users may' {
 	dataset imagenet:v3 2 1000
@@ -44,4 +85,152 @@ ask() { "$T/asknode" "$@"; }
 	code 1 ask FLEET_STATUS
 	contains "$output" "larder-sched's to answer"
 	daemon_alive
+}
+
+# --- over the network ---
+
+@test 'another machine is answered as the socket answers, each user as themselves' {
+	dataset open:v1 2 1000 --access public
+	dataset secret:v1 2 1000
+	chmod 750 "$(origin_of secret:v1)"
+	fleet_start
+	net STAGE secret:v1 0
+	net STAGE open:v1 0
+	poll 10 tree_is secret:v1 ready
+	poll 10 tree_is open:v1 ready
+	diff <(net LIST '' | grep TREE) <(ask LIST '' | grep TREE)
+	equal "$(net LIST '' | grep -c TREE)" 2
+	net_as $USER_A LIST '' >"$T/seen"
+	contains "$(cat "$T/seen")" name=open
+	lacks "$(cat "$T/seen")" secret
+	code 1 net_as $USER_A STAGE secret:v1 0
+	code 1 net_as $USER_A DRAIN now
+	contains "$output" admin_groups
+	code 1 net_as $USER_A MAY 0 0 secret v1
+	net MAY 0 0 secret v1
+}
+
+@test "what is the plugin's is never taken from another machine, not even from its root" {
+	dataset imagenet:v3 2 1000
+	fleet_start
+	code 1 net ACQUIRE 7 0 0 0 imagenet:v3 '' 0 -1 0
+	contains "$output" 'never'
+	code 1 net AWAIT 7 0 100
+	code 1 net ATTACH 7 0 0 ''
+	code 1 net RELEASE 7 0
+	equal "$(leases)" 0
+	acquire 7 imagenet:v3
+	code 1 net RELEASE 7 0
+	equal "$(leases)" 1
+}
+
+@test 'a request that was heard on the wire is refused the second time' {
+	fleet_start
+	ask --node e1 --munge "$T/munge/socket" --write "$T/body" "$T/cred" PING
+	equal "$(post "$T/body" "$T/cred")" 200
+	equal "$(post "$T/body" "$T/cred")" 401
+	contains "$(cat "$T/reply")" 'used before'
+	ask --node e1 --munge "$T/munge/socket" --write "$T/body" "$T/cred" PING
+	ask --node e1 --munge "$T/munge/socket" --write "$T/other" "$T/unused" DRAIN now
+	equal "$(post "$T/other" "$T/cred")" 401
+	contains "$(cat "$T/reply")" 'another request'
+	poll 5 grep -q 'fleet.refused address=127.0.0.1' "$T/larderd.log"
+}
+
+@test "another node's credential is none here" {
+	fleet_start
+	ask --node e2 --munge "$T/munge/socket" --write "$T/body" "$T/cred" PING
+	equal "$(post "$T/body" "$T/cred")" 401
+	contains "$(cat "$T/reply")" 'another node than e1'
+	ask --node e1 --to $USER_A --munge "$T/munge/socket" --write "$T/body" "$T/cred" PING
+	equal "$(post "$T/body" "$T/cred")" 401 # made for a service that another user runs
+	contains "$(cat "$T/reply")" 'another user'
+	net PING
+}
+
+@test 'a machine whose clock is off is refused, and told so' {
+	fleet_start
+	munged_start late faketime -f +2h
+	ask --node e1 --munge "$T/late/socket" --write "$T/body" "$T/cred" PING
+	equal "$(post "$T/body" "$T/cred")" 401
+	contains "$(cat "$T/reply")" clocks
+}
+
+@test 'a munged of another realm vouches for nobody' {
+	fleet_start
+	mv "$T/munge.key" "$T/ours.key"
+	munged_start foreign
+	ask --node e1 --munge "$T/foreign/socket" --write "$T/body" "$T/cred" PING
+	equal "$(post "$T/body" "$T/cred")" 401
+	kill -STOP "${MUNGED[0]}" # ours hangs: nobody else waits for it
+	joblet ping
+	kill -CONT "${MUNGED[0]}"
+	net PING
+}
+
+@test 'too much is cut off, and noise is answered with a refusal' {
+	fleet_start
+	ask --node e1 --munge "$T/munge/socket" --write "$T/body" "$T/cred" PING
+	head -c 2000000 /dev/zero >"$T/much"
+	run post "$T/much" "$T/cred"
+	lacks "$output" 200
+	equal "$(curl -s -o /dev/null -w '%{http_code}' -d x "http://$ADDRESS/larder/1")" 401
+	equal "$(curl -s -o /dev/null -w '%{http_code}' "http://$ADDRESS/")" 404
+	net PING
+	daemon_alive
+}
+
+@test 'bytes that are no frames end the request, whoever sends them' {
+	fleet_start
+	printf 'LRD1' >"$T/short" # what an authentic but broken client sends
+	ask --node e1 --munge "$T/munge/socket" --raw "$T/short" --write "$T/body" "$T/cred" PING
+	equal "$(post "$T/body" "$T/cred")" 500
+	contains "$(cat "$T/reply")" 'cut short'
+	net PING
+}
+
+@test 'slow clients and too many of one address are dropped, and then others get through' {
+	fleet_start 'session_timeout = "1s"' 'fleet_connections_of_one = 3'
+	local port=${ADDRESS#*:} n
+	for n in 1 2 3; do
+		(printf 'POST /larder/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n'; sleep 30) |
+			socat -t 0 - "TCP:127.0.0.1:$port" >"$T/slow.$n" 2>&1 3>&- &
+	done
+	poll 10 all_taken
+	code 1 net PING
+	poll 10 net PING
+	daemon_alive
+}
+all_taken() { [[ $(ss -Htn state established "dport = :${ADDRESS#*:}" | wc -l) -ge 3 ]]; }
+
+# What takes a while to answer: a user's own dataset is digested first.
+long_question()
+{
+	mkdir "$T/origin/long"
+	truncate -s 40G "$T/origin/long/file"
+}
+
+@test 'a stop waits for nobody who waits for an answer' {
+	local began
+	fleet_start
+	long_question
+	net STAGE "d=$T/origin/long" 0 3>&- >"$T/staged" 2>&1 &
+	poll 10 pgrep -P "$DAEMON"
+	began=$(now_ms)
+	daemon_stop
+	between $(($(now_ms) - began)) 0 5000
+	wait "$!" || true
+	contains "$(cat "$T/staged")" asknode
+}
+
+@test 'who goes away frees their place' {
+	fleet_start 'max_sessions_per_user = 1'
+	long_question
+	setpriv --reuid $USER_A --regid $USER_A --clear-groups -- "$T/asknode" --net "$ADDRESS" --node e1 \
+		--munge "$T/munge/socket" STAGE "d=$T/origin/long" 0 3>&- &
+	poll 10 pgrep -P "$DAEMON"
+	code 1 net_as $USER_A PING
+	contains "$output" 'no more requests'
+	kill "$!"
+	poll 10 net_as $USER_A PING
 }

@@ -7,6 +7,7 @@
  *     --net ADDRESS --node NAME             over the network; else LARDER_SOCKET
  *     --munge SOCKET, --to UID              munged's socket; who must be able to read it (root)
  *     --write BODY CREDENTIAL               sends nothing: writes both to files
+ *     --raw FILE                            these bytes instead of the message's frame
  *
  * A row is a line "NAME<tab>field=value<tab>…". Exit codes: 0 DONE, 1 ERROR or no answer, 2 usage.
  */
@@ -24,9 +25,10 @@
 #include "larder/client.h"
 
 #define ANSWER_MS 15000
+#define RAW_BYTES 65536
 
 struct options {
-	const char *net, *node, *munge, *body, *credential;
+	const char *net, *node, *munge, *body, *credential, *raw;
 	uid_t to;
 };
 
@@ -171,6 +173,21 @@ static int put(const char *path, const void *bytes, size_t len)
 	return file && fwrite(bytes, 1, len, file) == len && fclose(file) == 0 ? 0 : 1;
 }
 
+/* The file's bytes in place of the frame. */
+static int slurp(const char *path, uint8_t **bytes, size_t *len)
+{
+	FILE *file = fopen(path, "r");
+	uint8_t *whole = file ? calloc(1, RAW_BYTES) : NULL;
+
+	if (!whole)
+		return 1;
+	*len = fread(whole, 1, RAW_BYTES, file);
+	fclose(file);
+	free(*bytes);
+	*bytes = whole;
+	return 0;
+}
+
 static int write_both(const struct options *options, const uint8_t *frame, size_t len)
 {
 	auto_free char *credential = NULL;
@@ -186,10 +203,13 @@ static int write_both(const struct options *options, const uint8_t *frame, size_
 
 static void parse(int argc, char **argv, struct options *options)
 {
-	static const struct option table[] = {
-		{"net", required_argument, NULL, 'a'},	 {"node", required_argument, NULL, 'n'},
-		{"munge", required_argument, NULL, 'm'}, {"to", required_argument, NULL, 't'},
-		{"write", required_argument, NULL, 'w'}, {0}};
+	static const struct option table[] = {{"net", required_argument, NULL, 'a'},
+					      {"node", required_argument, NULL, 'n'},
+					      {"munge", required_argument, NULL, 'm'},
+					      {"to", required_argument, NULL, 't'},
+					      {"write", required_argument, NULL, 'w'},
+					      {"raw", required_argument, NULL, 'r'},
+					      {0}};
 	int key;
 
 	while ((key = getopt_long(argc, argv, "+", table, NULL)) != -1)
@@ -202,6 +222,7 @@ static void parse(int argc, char **argv, struct options *options)
 			options->body = optarg;
 			options->credential = optind < argc ? argv[optind++] : "";
 			break;
+		case 'r': options->raw = optarg; break;
 		default: exit(2);
 		}
 }
@@ -226,5 +247,7 @@ int main(int argc, char **argv)
 		return ask_here(type, &msg);
 	if (larder_msg_encode(type, 1, &msg, &frame, &len, &err))
 		return complain(&err);
+	if (options.raw && slurp(options.raw, &frame, &len))
+		return 2;
 	return options.body ? write_both(&options, frame, len) : ask_there(&options, frame, len);
 }

@@ -8,7 +8,7 @@ node_names()
 	for ((i = 1; i <= NODES; i++)); do echo "n$i"; done
 }
 
-# One block of consecutive free ports: slurmctld's, then one for each slurmd. It stays below the ephemeral range.
+# One block of consecutive free ports: slurmctld's, one for each slurmd, one for each larderd, larder-sched's. It stays below the ephemeral range.
 # The caller holds the lock until the daemons listen, so that two clusters that start together do not choose alike.
 choose_ports()
 {
@@ -16,13 +16,13 @@ choose_ports()
 	used=" $(ss -Htan | awk '{sub(/.*:/, "", $4); printf "%s ", $4}')"
 	for ((try = 0; try < 100; try++)); do
 		base=$((20000 + 64 * (RANDOM % 180)))
-		for ((port = base; port <= base + NODES; port++)); do
+		for ((port = base; port <= base + 2 * NODES + 1; port++)); do
 			[[ $used != *" $port "* ]] || continue 2
 		done
 		PORT=$base
 		return 0
 	done
-	die "no $((NODES + 1)) consecutive free TCP ports found between 20000 and 31520"
+	die "no $((2 * NODES + 2)) consecutive free TCP ports found between 20000 and 31520"
 }
 
 # What later calls (down, kill, start) must know. Its presence also says that $DIR is ours to remove.
@@ -122,6 +122,8 @@ larder_conf_base()
 		boot_id_file = "$DIR/$1/boot_id"
 		metrics_file = "$DIR/$1/metrics.prom"
 		admin_groups = { "root" }
+		fleet_listen = "127.0.0.1:$((PORT + NODES + ${1#n}))"
+		munge_socket = "$DIR/munge/socket"
 		reconcile_every = "5s"
 		tier "local" { path = "$DIR/$1/tier" }
 	END
