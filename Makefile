@@ -25,7 +25,8 @@ CPPFLAGS += -D_GNU_SOURCE -Iinclude -Idaemon
 ALL_CFLAGS = -std=gnu17 $(OPT) $(HARDEN) $(WARN) -fPIC $(SAN) $(CFLAGS)
 ALL_LDFLAGS = -Wl,-z,relro,-z,now,--as-needed $(SAN) $(LDFLAGS)
 
-FLEET_PKGS := libcurl libmicrohttpd libsodium
+REACH_PKGS := libcurl jansson libcrypto
+FLEET_PKGS := $(REACH_PKGS) libmicrohttpd libsodium
 DAEMON_PKGS := liburing sqlite3 libconfuse libsystemd $(FLEET_PKGS)
 CLI_PKGS := smartcols $(FLEET_PKGS)
 ALL_PKGS := $(DAEMON_PKGS) $(CLI_PKGS)
@@ -91,10 +92,12 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_HELP) $(DAEMON_OBJ) $(REACH
 # Tests of the plugin bring their own Slurm (spank_host.c).
 $(filter $(BUILD)/tests/test_spank_%,$(UNIT_BIN)): $(SPANK_OBJ)
 
-$(BUILD)/fuzz/%: tests/fuzz/%.c $(CORE_OBJ) $(BUILD)/liblarder.a
+# What parses foreign lists, without what reads them.
+LIST_OBJ := $(patsubst %,$(BUILD)/obj/daemon/scan/%.o,list list_mds braces paths sums)
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(CORE_OBJ) $(LIST_OBJ) $(BUILD)/liblarder.a
 	$(call say,FUZZ)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -fsanitize=fuzzer $^ -o $@ -lm
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -fsanitize=fuzzer $^ -o $@ $(shell $(PKG_CONFIG) --libs jansson libcrypto) -lm
 
 # Drivers of the benches: of the daemon's rooms they take what they call.
 BENCH_BIN := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(call src,tests/bench))

@@ -97,6 +97,39 @@ struct digest digest_of(const void *data, size_t len)
 	return digest_final(&state);
 }
 
+/* The older ones' states are smaller, and stand in the same place. */
+_Static_assert(sizeof(XXH64_state_t) <= sizeof(XXH3_state_t), "too small");
+_Static_assert(sizeof(XXH32_state_t) <= sizeof(XXH3_state_t), "too small");
+
+void digest_short_init(struct digest_state *state, enum digest_short kind)
+{
+	switch (kind) {
+	case DIGEST_XXH32: XXH32_reset((void *)own(state), 0); break;
+	case DIGEST_XXH64: XXH64_reset((void *)own(state), 0); break;
+	case DIGEST_XXH3_64: XXH3_64bits_reset(own(state)); break;
+	}
+}
+
+void digest_short_update(struct digest_state *state, enum digest_short kind, const void *data,
+			 size_t len)
+{
+	switch (kind) {
+	case DIGEST_XXH32: XXH32_update((void *)own(state), data, len); break;
+	case DIGEST_XXH64: XXH64_update((void *)own(state), data, len); break;
+	case DIGEST_XXH3_64: XXH3_64bits_update(own(state), data, len); break;
+	}
+}
+
+uint64_t digest_short_final(const struct digest_state *state, enum digest_short kind)
+{
+	switch (kind) {
+	case DIGEST_XXH32: return XXH32_digest((const void *)peek(state));
+	case DIGEST_XXH64: return XXH64_digest((const void *)peek(state));
+	case DIGEST_XXH3_64: return XXH3_64bits_digest(peek(state));
+	}
+	return 0;
+}
+
 void digest_format(struct digest digest, char out[33])
 {
 	static const char hex[] = "0123456789abcdef";

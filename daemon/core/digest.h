@@ -24,6 +24,17 @@ void digest_update(struct digest_state *state, const void *data, size_t len);
 struct digest digest_final(const struct digest_state *state);
 struct digest digest_of(const void *data, size_t len);
 
+/*
+ * The shorter sums of the xxHash family, which foreign lists have; as numbers, of 32 or 64 bits.
+ * The state is initialised, updated and asked with the same kind.
+ */
+enum digest_short { DIGEST_XXH32, DIGEST_XXH64, DIGEST_XXH3_64 };
+
+void digest_short_init(struct digest_state *state, enum digest_short kind);
+void digest_short_update(struct digest_state *state, enum digest_short kind, const void *data,
+			 size_t len);
+uint64_t digest_short_final(const struct digest_state *state, enum digest_short kind);
+
 static inline bool digest_equal(struct digest a, struct digest b)
 {
 	return a.hi == b.hi && a.lo == b.lo;

@@ -85,7 +85,8 @@ struct source_ops {
 	int (*fetch)(struct source *source, const struct shard *shard, uint64_t offset,
 		     int (*put)(const void *data, size_t len, void *arg), void *arg,
 		     struct larder_error *err);
-	/* Size and time of one file by its path, for kinds that cannot list; NULL otherwise. */
+	/* Size and time of one file by its path, where a list names what there is; NULL: the kind
+	 * takes no lists. */
 	int (*look)(struct source *source, const char *path, struct source_entry *entry,
 		    struct larder_error *err);
 	/*

@@ -32,6 +32,7 @@ struct publishing {
 	int dir_fd, existing_fd;
 	struct catalog_draft draft;
 	struct publish_url url;
+	struct scan_progress progress;
 	char alias_told[2 * CATALOG_FILE_MAX + 32]; /* what became of the alias; "" nothing */
 };
 
@@ -40,7 +41,7 @@ static void publishing_fini(struct publishing *p)
 	larder_manifest_head_fini(&p->head);
 	larder_manifest_head_fini(&p->existing);
 	larder_manifest_head_fini(&p->done);
-	scan_paths_fini(&p->url.paths);
+	publish_url_fini(&p->url);
 	catalog_draft_destroy(p->dir_fd, &p->draft);
 	if (p->existing_fd >= 0)
 		close(p->existing_fd);
@@ -194,6 +195,7 @@ static int scan(struct publishing *p, struct larder_error *err)
 		.threads = p->ctl->options.threads > 1024 ? 1024
 							  : (unsigned int)p->ctl->options.threads,
 		.earlier_manifest_fd = earlier,
+		.progress = &p->progress,
 	};
 	int rc = open_draft(p, err);
 
@@ -204,6 +206,21 @@ static int scan(struct publishing *p, struct larder_error *err)
 }
 
 /* --- what comes of it */
+
+/* A digest that was not computed is only as good as the list that has it. */
+static void tell_claims(struct publishing *p)
+{
+	char size[32];
+
+	if (p->progress.claimed_shards)
+		ctl_say(p->ctl,
+			"%" PRIu64
+			" digests (of %s) are claims of %s: the files were not read; every "
+			"node compares when it stages",
+			p->progress.claimed_shards,
+			larder_size_format(p->progress.claimed_bytes, size, sizeof(size)),
+			p->url.list);
+}
 
 static int report(struct publishing *p, const char *what)
 {
@@ -232,6 +249,7 @@ static int report(struct publishing *p, const char *what)
 		ctl_say(p->ctl, "%s %s:%s: %" PRIu64 " shards, %s, access %s, digest %s", what,
 			row.name, row.version, row.shards,
 			larder_size_format(row.bytes, size, sizeof(size)), row.access, row.digest);
+		tell_claims(p);
 		if (p->alias_told[0])
 			ctl_say(p->ctl, "%s", p->alias_told);
 		return CTL_DONE;
@@ -307,7 +325,7 @@ int ctl_publish(struct ctl *ctl)
 		publishing_fini(&p);
 		return CTL_USAGE;
 	}
-	rc = publish_url_read(&ctl->options, &p.url, &err);
+	rc = publish_url_read(&p.url, &p.head, &err);
 	if (rc == 0)
 		rc = open_catalog(&p, &err);
 	if (rc == 0)

@@ -1,16 +1,24 @@
 /*
- * Owns: what publishing from a web server needs besides the URL: the files, and who may use them.
+ * Owns: what is published of an origin: a list's files, those that braces stand for, or all.
  * Must not: open the catalog, or look at the files.
  * Called by: publish.c.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ctl/publish_url.h"
+#include "larder/cleanup.h"
 
 static bool is_url(const char *origin)
 {
-	return strncmp(origin, "http://", 7) == 0 || strncmp(origin, "https://", 8) == 0;
+	return *origin != '/';
+}
+
+void publish_url_fini(struct publish_url *url)
+{
+	scan_paths_fini(&url->paths);
+	free(url->list);
 }
 
 static bool same_paths(const struct scan_paths *a, const struct scan_paths *b)
@@ -18,70 +26,125 @@ static bool same_paths(const struct scan_paths *a, const struct scan_paths *b)
 	if (a->count != b->count)
 		return false;
 	for (size_t i = 0; i < a->count; i++)
-		if (strcmp(a->items[i], b->items[i]) != 0)
+		if (strcmp(a->items[i]->path, b->items[i]->path) != 0)
 			return false;
 	return true;
 }
 
-/* The paths in the braces of the first origin; a mirror may be written in the same way. */
-static int expand_braces(const struct ctl_options *options, struct larder_manifest_head *head,
-			 struct scan_paths *paths, struct larder_error *err)
+/* What stands behind an origin's root, as paths: one file, or many by braces. */
+static int expand(const char *rest, struct scan_paths *paths, struct larder_error *err)
 {
-	int rc = 0;
+	char path[LARDER_PATH_BYTES + 1];
+	int rc = scan_paths_decode(rest, path, err);
 
-	for (unsigned int i = 0; rc >= 0 && i < head->n_origins; i++) {
-		struct scan_paths again = {0};
-		char *origin = head->origins[i];
+	if (!rc)
+		rc = scan_paths_expand(paths, path, 0, err);
+	return rc ? rc : scan_paths_settle(paths, err);
+}
 
-		if (!is_url(origin))
-			continue;
-		rc = scan_paths_brace(origin, i ? &again : paths, err);
-		if (rc == 1 && i && !same_paths(&again, paths))
-			rc = larder_error_set(
-				err, EINVAL,
-				"the braces of %s stand for other files than the first "
-				"origin's",
-				options->from.items[i]);
-		scan_paths_fini(&again);
-	}
-	return rc < 0 ? rc : 0;
+/* A mirror is written in the same way as the first origin, or plainly. */
+static int take_mirror(const char *origin, const char *rest, const struct scan_paths *first,
+		       struct larder_error *err)
+{
+	struct scan_paths again = {0};
+	int rc = expand(rest, &again, err);
+
+	if (!rc && !same_paths(&again, first))
+		rc = larder_error_set(err, EINVAL,
+				      "%s stands for other files than the first origin", origin);
+	scan_paths_fini(&again);
+	return rc;
+}
+
+/* Takes what names files off the origin; the first one's are what is published. */
+static int take_form(const struct ctl_options *options, char *origin, bool first,
+		     struct publish_url *url, struct larder_error *err)
+{
+	bool told = options->paths || options->list;
+	enum larder_origin_form form;
+	size_t root;
+	int rc = larder_origin_form(origin, &form, &root, NULL);
+
+	if (rc && first && !told)
+		return larder_error_set(
+			err, EINVAL,
+			"%s: what is at a web server cannot be listed: name the files with --list "
+			"or --paths FILE|URL, by the URL of a list or of one file, or as in "
+			"https://host/dir/name-{000..146}.tar",
+			origin);
+	if (rc) /* a plain directory */
+		return strchr(origin, '{') ? larder_origin_form(origin, &form, &root, err) : 0;
+	if (form == LARDER_ORIGIN_BRACES && told)
+		return larder_error_set(err, EINVAL,
+					"either a list or braces name the files, not both");
+	/* With a list, whatever looks like a file is the directory that was meant. */
+	if (form == LARDER_ORIGIN_TREE || (first && told) ||
+	    (form == LARDER_ORIGIN_FILE && !first && !url->paths.count))
+		return 0;
+	if (!first && form != LARDER_ORIGIN_LIST)
+		rc = take_mirror(origin, origin + root + 1, &url->paths, err);
+	else if (first && form == LARDER_ORIGIN_LIST)
+		url->list = strdup(origin);
+	else if (first)
+		rc = expand(origin + root + 1, &url->paths, err);
+	origin[root] = '\0';
+	return rc;
+}
+
+static int take_lists(const struct ctl_options *options, struct publish_url *url,
+		      struct larder_error *err)
+{
+	const char *list = options->list ? options->list : options->paths;
+	char words[256];
+
+	if (options->list && options->paths)
+		return larder_error_set(err, EINVAL, "either --list or --paths names the files");
+	url->form = options->paths ? SCAN_LIST_PLAIN : SCAN_LIST_ANY;
+	if (list)
+		url->list = strdup(list);
+	if (list && !url->list)
+		return larder_error_set(err, ENOMEM, "out of memory");
+	if (!options->sums)
+		return 0;
+	url->sums = sum_by_name(options->sums, strlen(options->sums));
+	if (url->sums == SUM_NONE)
+		return larder_error_set(err, EINVAL, "--sums %s: known are %s", options->sums,
+					sum_words(words, sizeof(words)));
+	return 0;
 }
 
 /* Web servers tell neither what they have nor who may read it: both must be said. */
 int publish_url_fill(const struct ctl_options *options, struct larder_manifest_head *head,
 		     struct publish_url *url, struct larder_error *err)
 {
-	int rc = 0;
+	int rc = take_lists(options, url, err);
 
 	url->options = SOURCE_OPTIONS_DEFAULT;
 	url->options.ca_file = options->ca_file;
 	if (options->threads > 0 && options->threads <= 1024)
 		url->options.connections = (unsigned int)options->threads;
-	if (!is_url(head->origins[0]))
-		return !options->paths ? 0
-				       : larder_error_set(err, EINVAL,
-							  "--paths is for URLs; all files below a "
-							  "directory are published");
-	if (head->access.kind == LARDER_ACCESS_ORIGIN)
+	if (!rc && is_url(head->origins[0]) && head->access.kind == LARDER_ACCESS_ORIGIN)
 		return larder_error_set(
 			err, EINVAL,
 			"who may read %s cannot be tried there: say who may use the "
 			"dataset, with --access public, users=A,B or groups=G,H",
 			head->origins[0]);
-	rc = expand_braces(options, head, &url->paths, err);
-	if (!rc && options->paths && url->paths.count)
-		rc = larder_error_set(err, EINVAL,
-				      "either --paths or braces name the files, not both");
-	if (!rc && !options->paths && !url->paths.count)
-		rc = larder_error_set(err, EINVAL,
-				      "a web server cannot be listed: name the files with --paths "
-				      "FILE|URL, or as in https://host/dir/name-{000..146}.tar");
+	for (unsigned int i = 0; !rc && i < head->n_origins; i++)
+		rc = take_form(options, head->origins[i], i == 0, url, err);
+	if (!rc && options->sums && !url->list)
+		rc = larder_error_set(err, EINVAL, "--sums tells about a list; there is none");
 	return rc;
 }
 
-int publish_url_read(const struct ctl_options *options, struct publish_url *url,
+int publish_url_read(struct publish_url *url, const struct larder_manifest_head *head,
 		     struct larder_error *err)
 {
-	return options->paths ? scan_paths_read(options->paths, &url->options, &url->paths, err)
-			      : 0;
+	const struct scan_list list = {
+		.where = url->list,
+		.origin = head->origins[0],
+		.form = url->form,
+		.sums = url->sums,
+	};
+
+	return url->list ? scan_list_read(&list, &url->options, &url->paths, err) : 0;
 }

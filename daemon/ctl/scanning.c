@@ -16,7 +16,6 @@
 
 struct scanning {
 	struct scan_params params;
-	struct scan_progress progress;
 	_Atomic bool stop;
 	int out_fd, rc;
 	struct larder_manifest_head *done;
@@ -42,7 +41,7 @@ static int64_t mono_ms(void)
 static void show(struct scanning *scanning, struct progress *progress, const char *what,
 		 int64_t started_ms)
 {
-	struct scan_progress *p = &scanning->progress;
+	struct scan_progress *p = scanning->params.progress;
 	bool walked = p->walked;
 	struct progress_now now = {
 		.what = what,
@@ -100,7 +99,6 @@ int scanning_run(const struct scan_params *params, const char *what, bool quiet,
 	int rc;
 
 	scanning.params.stop = &scanning.stop;
-	scanning.params.progress = &scanning.progress;
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);

@@ -104,7 +104,9 @@ static int posix_open(const char *origin, const struct source_as *as,
 int posix_open_beneath(const struct posix_source *source, const char *path, int flags)
 {
 	struct open_how how = {
-		.flags = (unsigned int)(flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK),
+		/* openat2 takes O_PATH with nothing that does not belong to it */
+		.flags = (unsigned int)(flags | O_CLOEXEC |
+					(flags & O_PATH ? 0 : O_NOCTTY | O_NONBLOCK)),
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
 	};
 	long fd = -1;
@@ -196,11 +198,50 @@ static int posix_open_shard(struct source *base, const struct shard *shard, int 
 	return 0;
 }
 
+/* What a list names: where a symlink leads counts, if it stays inside. */
+static int posix_look(struct source *base, const char *path, struct source_entry *entry,
+		      struct larder_error *err)
+{
+	struct posix_source *source = posix_of(base);
+	auto_fd int fd = -1;
+	char shown[512];
+	struct stat st;
+	int rc = source_as_enter(&source->as, err);
+
+	if (rc)
+		return rc;
+	posix_show(path, shown, sizeof(shown));
+	rc = posix_open_beneath(source, path, O_PATH);
+	source_as_leave(&source->as);
+	if (rc == -ENOENT || rc == -ENOTDIR)
+		return larder_error_set(err, ENOENT, "%s is not at %s", shown, source->root);
+	if (rc < 0)
+		return open_refused(source, shown, rc, err);
+	fd = rc;
+	if (fstat(fd, &st) < 0)
+		return larder_error_set(err, errno, "stat %s at %s: %s", shown, source->root,
+					strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return larder_error_set(err, EINVAL, "%s at %s is no regular file", shown,
+					source->root);
+	*entry = (struct source_entry){
+		.path = path,
+		.type = SHARD_FILE,
+		.size = (uint64_t)st.st_size,
+		.mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec,
+		.mode = st.st_mode & 07777,
+		.uid = st.st_uid,
+		.gid = st.st_gid,
+	};
+	return 0;
+}
+
 const struct source_ops source_posix = {
 	.kind = "posix",
 	.owns = posix_owns,
 	.open = posix_open,
 	.close = posix_close,
 	.open_shard = posix_open_shard,
+	.look = posix_look,
 	.list = posix_list,
 };

@@ -4,10 +4,13 @@
  * Called by: scan.c.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
+#include "larder/cleanup.h"
+#include "larder/text.h"
 #include "scan/paths.h"
 
 #define LOOKERS_MAX 64u
@@ -15,7 +18,7 @@
 struct looking {
 	struct source *source;
 	const struct scan_paths *paths;
-	int (*found)(const struct source_entry *entry, void *arg);
+	int (*found)(const struct source_entry *entry, const struct scan_path *listed, void *arg);
 	void *arg;
 	_Atomic size_t next;
 	_Atomic bool over; /* something failed */
@@ -35,26 +38,37 @@ static void fail(struct looking *looking, int rc, const struct larder_error *err
 	looking->over = true;
 }
 
+static int look_at(struct looking *looking, const struct scan_path *listed,
+		   struct larder_error *err)
+{
+	auto_free char *shown = larder_path_encode(listed->path);
+	struct source_entry entry;
+	int rc = looking->source->ops->look(looking->source, listed->path, &entry, err);
+
+	if (rc)
+		return rc;
+	if (listed->size != SCAN_SIZE_UNKNOWN && listed->size != entry.size)
+		return larder_error_set(err, ESTALE,
+					"%s has %" PRIu64 " bytes, and the list says %" PRIu64,
+					shown ? shown : "?", entry.size, listed->size);
+	rc = looking->found(&entry, listed, looking->arg);
+	if (rc)
+		larder_error_set(err, rc, "%s: %s", shown ? shown : "?", strerror(-rc));
+	return rc;
+}
+
 static void *look_thread(void *arg)
 {
 	struct looking *looking = arg;
 
 	while (!looking->over) {
 		struct larder_error err = {0};
-		struct source_entry entry;
 		size_t at = looking->next++;
 		int rc;
 
 		if (at >= looking->paths->count)
 			break;
-		rc = looking->source->ops->look(looking->source, looking->paths->items[at], &entry,
-						&err);
-		if (!rc) {
-			rc = looking->found(&entry, looking->arg);
-			if (rc)
-				larder_error_set(&err, rc, "%s: %s", looking->paths->items[at],
-						 strerror(-rc));
-		}
+		rc = look_at(looking, looking->paths->items[at], &err);
 		if (rc)
 			fail(looking, rc, &err);
 	}
@@ -62,8 +76,9 @@ static void *look_thread(void *arg)
 }
 
 int scan_paths_look(struct source *source, const struct scan_paths *paths, unsigned int threads,
-		    int (*found)(const struct source_entry *entry, void *arg), void *arg,
-		    struct larder_error *err)
+		    int (*found)(const struct source_entry *entry, const struct scan_path *listed,
+				 void *arg),
+		    void *arg, struct larder_error *err)
 {
 	struct looking looking = {
 		.source = source,

@@ -23,6 +23,7 @@ struct reading {
 	struct record *record;
 	unsigned char *buffer;
 	struct digest_state digest;
+	struct sum_state sum; /* the list's, beside */
 	uint64_t got;
 };
 
@@ -33,7 +34,27 @@ int readers_stopped(const struct readers *readers, struct larder_error *err)
 	return 0;
 }
 
+/* A claim, as every digest in a manifest is: who stages the file compares. */
+static void take_claim(struct readers *readers, struct record *record)
+{
+	struct scan_progress *progress = readers->params->progress;
+
+	record->digest = sum_digest(scan_path_sum(record->listed));
+	record->digested = 1;
+	if (!progress)
+		return;
+	progress->done_bytes += record->size;
+	progress->claimed_bytes += record->size;
+	progress->claimed_shards++;
+}
+
 int readers_found(const struct source_entry *entry, void *arg)
+{
+	return readers_found_listed(entry, NULL, arg);
+}
+
+int readers_found_listed(const struct source_entry *entry, const struct scan_path *listed,
+			 void *arg)
 {
 	struct readers *readers = arg;
 	struct scan_progress *progress = readers->params->progress;
@@ -42,7 +63,9 @@ int readers_found(const struct source_entry *entry, void *arg)
 	pthread_mutex_lock(&readers->lock);
 	rc = readers->rc ? readers->rc : readers_stopped(readers, NULL);
 	if (!rc)
-		rc = records_add(&readers->records, entry);
+		rc = records_add(&readers->records, entry, listed);
+	if (!rc && listed && listed->sum == SUM_XXH128)
+		take_claim(readers, readers->records.items[readers->records.count - 1]);
 	if (!rc && readers->open)
 		pthread_cond_signal(&readers->change);
 	pthread_mutex_unlock(&readers->lock);
@@ -70,6 +93,7 @@ static int take_bytes(struct reading *r, const void *data, size_t len, struct la
 	if (r->got > r->record->size)
 		return changed(r, err);
 	digest_update(&r->digest, data, len);
+	sum_update(&r->sum, data, len);
 	if (progress)
 		progress->done_bytes += len;
 	return readers_stopped(r->readers, err);
@@ -154,21 +178,42 @@ static int read_stream(struct reading *r, const struct shard *shard, struct lard
 	return rc;
 }
 
+/* The bytes are all there: are they those that the list was made of? */
+static int compare_sum(struct reading *r, struct larder_error *err)
+{
+	const struct scan_path *listed = r->record->listed;
+	auto_free char *shown = larder_path_encode(r->record->path);
+
+	if (r->sum.kind == SUM_NONE || sum_matches(&r->sum, scan_path_sum(listed)))
+		return 0;
+	return larder_error_set(
+		err, EBADMSG,
+		"%s at %s does not match the list: its %s is another one (line or shard "
+		"%u); the file or the list is damaged or old",
+		shown ? shown : "?", r->readers->params->origin, sum_word(r->sum.kind),
+		listed->line);
+}
+
 static int digest_record(struct reading *r, struct larder_error *err)
 {
 	struct shard shard = record_shard(r->record);
 	int rc = readers_stopped(r->readers, err);
 
+	if (!rc)
+		rc = sum_begin(&r->sum, r->record->listed ? r->record->listed->sum : SUM_NONE, err);
 	if (rc)
 		return rc;
 	r->got = 0;
 	digest_init(&r->digest);
 	rc = r->readers->source->ops->open_shard ? read_file(r, &shard, err)
 						 : read_stream(r, &shard, err);
+	if (!rc && r->got != shard.size)
+		rc = changed(r, err);
+	if (!rc)
+		rc = compare_sum(r, err);
+	sum_end(&r->sum);
 	if (rc)
 		return rc;
-	if (r->got != shard.size)
-		return changed(r, err);
 	r->record->digest = digest_final(&r->digest);
 	r->record->digested = 1;
 	return 0;

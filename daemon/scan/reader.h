@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "core/source.h"
+#include "scan/paths.h"
 #include "scan/records.h"
 #include "scan/scan.h"
 
@@ -31,6 +32,9 @@ struct readers {
 int readers_start(struct readers *readers, unsigned int threads, struct larder_error *err);
 /* source_ops.list's callback: arg is the readers. */
 int readers_found(const struct source_entry *entry, void *arg);
+/* The same for what a list names: its digest, where it is ours, is taken over. */
+int readers_found_listed(const struct source_entry *entry, const struct scan_path *listed,
+			 void *arg);
 /* Lets the threads run (open), or tells that all is there (complete), or stops them (rc). */
 void readers_open(struct readers *readers);
 void readers_complete(struct readers *readers);

@@ -52,7 +52,8 @@ static int make_room(struct records *records)
 	return 0;
 }
 
-int records_add(struct records *records, const struct source_entry *entry)
+int records_add(struct records *records, const struct source_entry *entry,
+		const struct scan_path *listed)
 {
 	size_t path_len = strlen(entry->path);
 	size_t target_len = entry->target ? strlen(entry->target) + 1 : 0;
@@ -64,6 +65,7 @@ int records_add(struct records *records, const struct source_entry *entry)
 	if (!record)
 		return -ENOMEM;
 	*record = (struct record){
+		.listed = listed,
 		.size = entry->size,
 		.mtime_ns = entry->mtime_ns,
 		.mode = entry->mode,

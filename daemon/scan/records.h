@@ -1,6 +1,6 @@
 /*
  * What a scan knows of the origin before it can be written in order: one packed record a shard,
- * about 50 bytes and its path. For scan/ alone.
+ * about 60 bytes and its path. For scan/ alone.
  */
 #ifndef SCAN_RECORDS_H
 #define SCAN_RECORDS_H
@@ -11,7 +11,10 @@
 #include "core/digest.h"
 #include "core/source.h"
 
+struct scan_path;
+
 struct record {
+	const struct scan_path *listed; /* what a list says of it; NULL; borrowed */
 	uint64_t size;
 	int64_t mtime_ns;
 	struct digest digest;
@@ -33,7 +36,8 @@ struct records {
 };
 
 /* Copies the entry. -ENOMEM. */
-int records_add(struct records *records, const struct source_entry *entry);
+int records_add(struct records *records, const struct source_entry *entry,
+		const struct scan_path *listed);
 /* By larder_path_compare. */
 void records_sort(struct records *records);
 /* The record as a shard; strings are borrowed from it. */

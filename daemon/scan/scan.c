@@ -34,7 +34,7 @@ static int open_origin(const struct scan_params *params, const struct source_opt
 	const struct source_as self = {0}; /* as whoever runs this */
 
 	if (kind && params->paths && !kind->look)
-		return larder_error_set(err, EINVAL, "%s is listed; it takes no list of paths",
+		return larder_error_set(err, EINVAL, "origins like %s take no list of files",
 					params->origin);
 	if (!kind || (!kind->list && !params->paths))
 		return larder_error_set(
@@ -53,7 +53,7 @@ static int list_origin(struct readers *readers, unsigned int threads, struct lar
 	int rc;
 
 	if (readers->params->paths)
-		rc = scan_paths_look(source, readers->params->paths, listers, readers_found,
+		rc = scan_paths_look(source, readers->params->paths, listers, readers_found_listed,
 				     readers, &why);
 	else
 		rc = source->ops->list(source, listers, readers_found, readers, &why);
@@ -91,6 +91,8 @@ static int take_over_from(struct readers *readers, struct manifest_reader *earli
 		if (at == records->count || strcmp(records->items[at]->path, old.path) != 0 ||
 		    !same_file(records->items[at], &old, readers->params->paths))
 			continue;
+		if (records->items[at]->digested)
+			continue; /* a list's claim is newer */
 		records->items[at]->digest = old.digest;
 		records->items[at]->digested = 1;
 		if (readers->params->progress)

@@ -14,17 +14,18 @@
 #include "larder/manifest.h"
 
 struct scan_progress {
-	_Atomic uint64_t found_shards, found_bytes; /* grows while the walk runs */
-	_Atomic uint64_t done_shards, done_bytes;   /* digested */
-	_Atomic bool walked;			    /* found_* are final */
+	_Atomic uint64_t found_shards, found_bytes;	/* grows while the walk runs */
+	_Atomic uint64_t done_shards, done_bytes;	/* digested */
+	_Atomic uint64_t claimed_shards, claimed_bytes; /* of a list's digests, not read */
+	_Atomic bool walked;				/* found_* are final */
 };
 
 struct scan_paths;
 
 struct scan_params {
 	const char *origin;
-	/* An origin that cannot be listed is looked at under these paths (scan/paths.h). NULL:
-	 * list. */
+	/* These paths alone, with what a list says of them (scan/paths.h). NULL: all that is there.
+	 */
 	const struct scan_paths *paths;
 	const struct source_options *options;	 /* of remote origins; NULL: defaults */
 	const struct larder_manifest_head *head; /* name, version, access, origins, created_s */

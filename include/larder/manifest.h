@@ -63,4 +63,19 @@ int larder_access_allows(const struct larder_access *access, uid_t uid, gid_t gi
 /* An origin: an absolute path, http://, https:// or s3://. 0 or -EINVAL. */
 int larder_origin_check(const char *origin, struct larder_error *err);
 
+/* How it is found out what there is at an origin: its text alone tells. */
+enum larder_origin_form {
+	LARDER_ORIGIN_TREE,   /* a path, or a prefix at S3: it is listed */
+	LARDER_ORIGIN_BRACES, /* https://host/dir/name-{000..146}.tar */
+	LARDER_ORIGIN_LIST,   /* https://host/dir/SHA256SUMS, …/index.json, …/files.list */
+	LARDER_ORIGIN_FILE,   /* https://host/dir/name.tar */
+};
+/*
+ * *root: bytes of the text that are the origin proper, to which paths are relative (a URL's
+ * directory; all of a tree's). -EINVAL: a web server's directory, which cannot be listed; braces
+ * where the host stands.
+ */
+int larder_origin_form(const char *origin, enum larder_origin_form *form, size_t *root,
+		       struct larder_error *err);
+
 #endif

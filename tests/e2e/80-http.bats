@@ -3,95 +3,19 @@
 # nginx where it can do it, faultweb.py for the rest; both on loopback, started by each test.
 
 load lib
+load web
 
 setup()
 {
 	place_setup
-	mkdir "$T/web" "$T/ngx"
-	unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY
+	web_setup
 }
 
 teardown()
 {
-	nginx_stop
-	[[ -z ${WEB_PID-} ]] || kill "$WEB_PID" 2>/dev/null || true
+	web_teardown
 	place_teardown
 }
-
-# --- servers
-
-free_port()
-{
-	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
-
-# nginx_start [LINE…]: serves $T/web at $NGX (plain) and $NGXS (TLS, a certificate of the test's own CA).
-nginx_start()
-{
-	command -v nginx >/dev/null || skip 'no nginx'
-	if [[ ! -e $T/ngx/port ]]; then
-		free_port >"$T/ngx/port"
-		free_port >"$T/ngx/tls"
-		make_ca
-	fi
-	NGX=http://127.0.0.1:$(<"$T/ngx/port") NGXS=https://127.0.0.1:$(<"$T/ngx/tls")
-	cat >"$T/ngx/conf" <<-END
-		daemon off; pid $T/ngx/pid; error_log $T/ngx/error.log; user root; worker_processes 1;
-		events { worker_connections 512; }
-		http {
-			access_log $T/ngx/access.log combined; default_type application/octet-stream;
-			client_body_temp_path $T/ngx/a; proxy_temp_path $T/ngx/b; fastcgi_temp_path $T/ngx/c;
-			uwsgi_temp_path $T/ngx/d; scgi_temp_path $T/ngx/e;
-			server {
-				listen 127.0.0.1:$(<"$T/ngx/port") backlog=512;
-				listen 127.0.0.1:$(<"$T/ngx/tls") ssl http2;
-				ssl_certificate $T/ngx/cert.pem; ssl_certificate_key $T/ngx/key.pem;
-				root $T/web;
-				$(printf '%s\n' "$@")
-			}
-		}
-	END
-	nginx -e "$T/ngx/error.log" -c "$T/ngx/conf" </dev/null >"$T/ngx/out" 2>&1 3>&- &
-	NGX_PID=$!
-	poll 5 curl -s -o "$T/ngx/probe" "$NGX/" || fail_with "nginx: $(cat "$T/ngx/out" "$T/ngx/error.log")"
-}
-
-nginx_stop()
-{
-	[[ -n ${NGX_PID-} ]] || return 0
-	kill -TERM "$NGX_PID" 2>/dev/null || true
-	wait "$NGX_PID" 2>/dev/null || true
-	NGX_PID=
-}
-
-make_ca()
-{
-	(
-		cd "$T/ngx" || exit
-		openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test-ca -keyout ca.key -out ca.pem
-		openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out cert.csr
-		printf 'subjectAltName=IP:127.0.0.1\n' >ext
-		openssl x509 -req -in cert.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out cert.pem
-	) >"$T/ngx/openssl.log" 2>&1
-}
-
-web_start()
-{
-	python3 "$BATS_TEST_DIRNAME/faultweb.py" "$T/web" "$T/web.port" "$T/web.log" </dev/null >"$T/web.out" 2>&1 3>&- &
-	WEB_PID=$!
-	poll 10 test -s "$T/web.port"
-	WEB=http://127.0.0.1:$(<"$T/web.port")
-}
-
-# fault KIND [ARGUMENT] [COUNT]: from now on, for COUNT requests.
-fault()
-{
-	rm -f "$T/web/.count"
-	[[ -z ${3-} ]] || printf '%s' "$3" >"$T/web/.count"
-	printf '%s %s\n' "$1" "${2-}" >"$T/web/.fault"
-}
-
-requests() { grep -c "^GET.*$1" "$T/web.log" || true; }
 
 # --- datasets
 
@@ -496,8 +420,8 @@ nginx_served() { [[ $(wc -l <"$T/ngx/access.log") -ge $1 ]]; }
 	contains "$output" '--paths'
 	code 2 larder publish d:v1 --from "$NGX/d/f{0000..2}" --access public
 	contains "$output" 'as in https://'
-	code 2 larder publish d:v1 --from "$T/origin" --paths "$T/none"
-	contains "$output" 'for URLs'
+	code 3 larder publish d:v1 --from "$T/origin" --paths "$T/none"
+	contains "$output" 'open the list'
 	code 2 larder publish d:v1 --from "http://u:p@h/d" --access public --paths x
 	[[ -z $(ls -A "$T/catalog") ]]
 }

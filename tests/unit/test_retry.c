@@ -13,7 +13,6 @@
 
 #include "core/retry.h"
 #include "origin/http_answer.h"
-#include "scan/paths.h"
 
 static const struct retry_policy policy = {
 	.retries = 5, .base_ms = 100, .cap_ms = 1000, .patience_ms = 60000};
@@ -172,63 +171,6 @@ static void test_urls(void **state)
 	assert_false(http_host_allowed("mirror.example.evil", "h", more, 1));
 }
 
-static void brace(const char *text, int want, const char *base, size_t count, const char *last)
-{
-	struct scan_paths paths = {0};
-	struct larder_error err;
-	char *origin = strdup(text);
-
-	assert_int_equal(scan_paths_brace(origin, &paths, &err), want);
-	assert_int_equal(paths.count, count);
-	if (base)
-		assert_string_equal(origin, base);
-	if (count)
-		assert_string_equal(paths.items[count - 1], last);
-	scan_paths_fini(&paths);
-	free(origin);
-}
-
-static void test_braces(void **state)
-{
-	static const char *const bad[] = {
-		"https://h/d/a{1..2",	     "https://h/d/a{1,2}",
-		"https://h/d/a{2..1}",	     "https://h/d/a{01..002}",
-		"https://h/d/a{1..2}{1..2}", "https://h/{1..2}/../x",
-		"https://{1..2}/x",	     "https://h/d/a{1..2000000000000}",
-		"https://h/d/a{-1..2}"};
-
-	(void)state;
-	brace("https://h/d/x", 0, "https://h/d/x", 0, NULL);
-	brace("https://h/d/a-{000..146}.tar", 1, "https://h/d", 147, "a-146.tar");
-	brace("https://h/d/a-{8..11}", 1, "https://h/d", 4, "a-11");
-	brace("https://h/d/{09..10}/x", 1, "https://h/d", 2, "10/x");
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		struct scan_paths paths = {0};
-		struct larder_error err;
-		char *origin = strdup(bad[i]);
-
-		assert_int_equal(scan_paths_brace(origin, &paths, &err), -EINVAL);
-		scan_paths_fini(&paths);
-		free(origin);
-	}
-}
-
-static void test_lists(void **state)
-{
-	char good[] = "a\n\nb/c d\r\n\xc3\xa9", bad[] = "a\nb/../c\n";
-	struct scan_paths paths = {0};
-	struct larder_error err;
-
-	(void)state;
-	assert_int_equal(scan_paths_parse(good, &paths, &err), 0);
-	assert_int_equal(paths.count, 3);
-	assert_string_equal(paths.items[1], "b/c d");
-	assert_string_equal(paths.items[2], "\xc3\xa9");
-	assert_int_equal(scan_paths_parse(bad, &paths, &err), -EINVAL);
-	assert_non_null(strstr(err.text, "line 2"));
-	scan_paths_fini(&paths);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -240,8 +182,6 @@ int main(void)
 		cmocka_unit_test(test_content_ranges),
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_urls),
-		cmocka_unit_test(test_braces),
-		cmocka_unit_test(test_lists),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
