@@ -22,6 +22,8 @@ static const char *const fixed[] = {
 	"transfer_memory",
 	"io_uring",
 	"transfer_nice",
+	"transfer_ioprio",
+	"transfer_cgroup",
 	"allow_tmpfs_state",
 	"munge_socket",
 	"fleet_connections_of_one",

@@ -254,6 +254,22 @@ static void inspect_parent(struct config_look *look, const char *key, const char
 		config_finding(look, false, "%s %s: its directory: %s", key, path, strerror(errno));
 }
 
+/* Whether it takes threads shows when larderd tries: that is said in its log. */
+static void inspect_cgroup(struct config_look *look, const struct config *config)
+{
+	char path[PATH_MAX];
+
+	if (!*config->transfer_cgroup)
+		return;
+	snprintf(path, sizeof(path), "%s/cgroup.threads", config->transfer_cgroup);
+	if (access(path, W_OK) < 0)
+		config_finding(
+			look, false,
+			"transfer_cgroup %s: %s; make it below larderd's own cgroup (cgroup v2) and write "
+			"\"threaded\" into its cgroup.type, or copying is not limited by it",
+			config->transfer_cgroup, strerror(errno));
+}
+
 static void inspect_fleet(struct config_look *look, const struct config *config)
 {
 	struct sockaddr_storage address;
@@ -293,6 +309,7 @@ int config_inspect(const struct config *config, config_tell_fn tell, void *arg)
 	inspect_state_dir(&look, config);
 	inspect_helper(&look, config);
 	inspect_boot_id(&look, config);
+	inspect_cgroup(&look, config);
 	inspect_fleet(&look, config);
 	inspect_parent(&look, "socket", config->socket);
 	if (*config->metrics_file)

@@ -32,6 +32,8 @@ int reload_apply(struct larderd *d, struct larder_error *err)
 		return larder_error_set(err, EINVAL, "policy %s: gdsf, s3fifo or lru",
 					d->config.policy);
 	d->evict_policy = policy;
+	if (d->pool) /* not yet at the start, which gives it the same */
+		xfer_pool_limit(d->pool, d->config.transfer_bandwidth);
 	for (unsigned int i = 0; i < d->config.n_tiers; i++)
 		if (!d->tiers[i].trash)
 			d->tiers[i].trash_rate = d->config.trash_files_per_s;
@@ -95,6 +97,8 @@ static void take_over(struct larderd *d, struct config *next)
 	KEEP(transfer_threads);
 	KEEP(transfer_memory);
 	KEEP(transfer_nice);
+	KEEP(transfer_ioprio);
+	KEEP(transfer_cgroup);
 	KEEP(io_uring);
 	KEEP(http_connections);
 	KEEP(http_connect_timeout);

@@ -178,13 +178,23 @@ static void set_origin_options(struct larderd *d)
 	};
 }
 
+static enum xfer_ioprio ioprio_of(const char *word)
+{
+	if (strcmp(word, "none") == 0)
+		return XFER_IOPRIO_NONE;
+	return strcmp(word, "low") == 0 ? XFER_IOPRIO_LOW : XFER_IOPRIO_IDLE;
+}
+
 static int start_threads(struct larderd *d, struct larder_error *err)
 {
 	struct xfer_pool_params params = {
 		.threads = d->config.transfer_threads,
 		.memory_bytes = d->config.transfer_memory,
 		.no_uring = !d->config.io_uring,
-		.nice = (int)d->config.transfer_nice,
+		.manners = {.nice = (int)d->config.transfer_nice,
+			    .ioprio = ioprio_of(d->config.transfer_ioprio),
+			    .cgroup = d->config.transfer_cgroup},
+		.bytes_per_s = d->config.transfer_bandwidth,
 		.options = &d->origin_options,
 	};
 	char helper[4096];
@@ -195,6 +205,9 @@ static int start_threads(struct larderd *d, struct larder_error *err)
 	    worker_pool_create(d->mailbox, 3, &d->slow, err) ||
 	    xfer_pool_create(&params, &d->pool, err))
 		return -err->code;
+	if (*xfer_pool_problem(d->pool))
+		log_event(LOG_LEVEL_WARNING, "transfer.cgroup", "error=\"%s\"",
+			  xfer_pool_problem(d->pool));
 	snprintf(helper, sizeof(helper), "%s/larder-slurm-helper", d->config.helper_dir);
 	return slurmq_create(d->event, helper, d->config.slurm_conf, d->node,
 			     d->config.slurm_timeout, &d->slurm, err);

@@ -12,6 +12,7 @@
 
 #include "larder/manifest.h"
 #include "xfer/engine.h"
+#include "xfer/limit.h"
 #include "xfer/transfer.h"
 #include "xfer/want.h"
 
@@ -95,6 +96,7 @@ void pool_remove(struct xfer_pool *pool, struct transfer *transfer);
 void pool_wake(struct xfer_pool *pool);
 /* Does another transfer wait for a thread while none is idle? */
 bool pool_contended(struct xfer_pool *pool, const struct transfer *transfer);
+struct limit *pool_limit(struct xfer_pool *pool);
 size_t pool_small_bytes(const struct xfer_pool *pool);
 const struct source_options *pool_options(const struct xfer_pool *pool);
 /* The thread's engine for such a copy. */

@@ -165,7 +165,8 @@ static int choose_engine(struct lane *lane, struct transfer *transfer, struct it
 static int copy_slices(struct lane *lane, struct transfer *transfer, struct item *item,
 		       struct larder_error *err)
 {
-	const uint64_t slice = (uint64_t)SLICE_BLOCKS * lane->memory.block;
+	const uint64_t block = lane->memory.block;
+	struct limit *limit = pool_limit(lane->pool);
 	struct engine_copy *copy = &item->copy;
 	struct engine *engine;
 	int rc = choose_engine(lane, transfer, item, &engine, err);
@@ -174,9 +175,12 @@ static int copy_slices(struct lane *lane, struct transfer *transfer, struct item
 		return rc;
 	while (copy->offset < copy->size) {
 		uint64_t left = copy->size - copy->offset;
-		uint64_t until = copy->offset + (left < slice ? left : slice);
+		uint64_t slice = limit_portion(limit, block, SLICE_BLOCKS * block);
+		uint64_t len = left < slice ? left : slice;
 
-		rc = engine->ops->copy(engine, copy, until, err);
+		if (limit_take(limit, len, copy->stop))
+			return engine_stopped(copy, err);
+		rc = engine->ops->copy(engine, copy, copy->offset + len, err);
 		if (rc) {
 			item->side = copy->failed;
 			return rc;
@@ -198,6 +202,7 @@ int large_run(struct lane *lane, struct transfer *transfer, struct item *item,
 }
 
 struct streaming {
+	struct limit *limit;
 	struct engine *engine;
 	struct engine_copy *copy;
 	struct larder_error *err;
@@ -208,15 +213,19 @@ static int stream_put(const void *data, size_t len, void *arg)
 {
 	struct streaming *s = arg;
 
-	s->rc = s->engine->ops->put(s->engine, s->copy, data, len, s->err);
+	if (limit_take(s->limit, len, s->copy->stop))
+		s->rc = engine_stopped(s->copy, s->err);
+	else
+		s->rc = s->engine->ops->put(s->engine, s->copy, data, len, s->err);
 	return s->rc;
 }
 
 /* From byte 0 to the end through the engine; both sides' failures are told apart. */
-static int stream_all(struct item *item, struct source *source, struct engine *engine,
-		      struct larder_error *err)
+static int stream_all(struct lane *lane, struct item *item, struct source *source,
+		      struct engine *engine, struct larder_error *err)
 {
-	struct streaming s = {.engine = engine, .copy = &item->copy, .err = err};
+	struct streaming s = {
+		.limit = pool_limit(lane->pool), .engine = engine, .copy = &item->copy, .err = err};
 	struct larder_error why = {0};
 	int rc = source->ops->fetch(source, &item->shard, 0, stream_put, &s, &why);
 
@@ -243,6 +252,6 @@ int stream_run(struct lane *lane, struct transfer *transfer, struct item *item,
 	item->copy.out = item->out;
 	rc = choose_engine(lane, transfer, item, &engine, err);
 	if (!rc)
-		rc = stream_all(item, source, engine, err);
+		rc = stream_all(lane, item, source, engine, err);
 	return rc ? rc : verify_and_commit(transfer, item, err);
 }

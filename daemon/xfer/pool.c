@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "xfer/manners.h"
 #include "xfer/pool.h"
 
 #define THREADS_DEFAULT 8u
@@ -51,6 +52,21 @@ const struct source_options *pool_options(const struct xfer_pool *pool)
 const char *xfer_pool_engine(const struct xfer_pool *pool)
 {
 	return pool->engine;
+}
+
+void xfer_pool_limit(struct xfer_pool *pool, uint64_t bytes_per_s)
+{
+	limit_set(&pool->limit, bytes_per_s);
+}
+
+const char *xfer_pool_problem(const struct xfer_pool *pool)
+{
+	return pool->problem.text;
+}
+
+struct limit *pool_limit(struct xfer_pool *pool)
+{
+	return &pool->limit;
 }
 
 int pool_add(struct xfer_pool *pool, struct transfer *transfer)
@@ -163,11 +179,13 @@ int xfer_pool_create(const struct xfer_pool_params *params, struct xfer_pool **o
 		return larder_error_set(err, ENOMEM, "no memory for the transfer threads");
 	pool->per_transfer = threads < THREADS_MAX ? threads : THREADS_MAX;
 	pool->n_lanes = pool->per_transfer + THREADS_SPARE;
-	pool->nice = params->nice;
+	pool->manners = params->manners;
+	limit_init(&pool->limit, params->bytes_per_s);
 	pool->options = params->options;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->change, NULL);
 	choose_engine(pool, params->no_uring);
+	manners_check_cgroup(pool->manners.cgroup, &pool->problem);
 	pool->lanes = calloc(pool->n_lanes, sizeof(*pool->lanes));
 	if (pool->lanes)
 		rc = share_memory(pool, params->memory_bytes);
@@ -197,6 +215,7 @@ void xfer_pool_destroy(struct xfer_pool *pool)
 	if (pool->memory)
 		munmap(pool->memory, pool->memory_bytes);
 	free(pool->lanes);
+	limit_fini(&pool->limit);
 	pthread_cond_destroy(&pool->change);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool);

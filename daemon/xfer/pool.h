@@ -21,7 +21,9 @@ struct xfer_pool {
 	size_t memory_bytes;
 	size_t small_bytes;
 	bool uring;
-	int nice;
+	struct xfer_manners manners; /* the cgroup is borrowed */
+	struct limit limit;
+	struct larder_error problem; /* with the manners */
 	const struct source_options *options; /* borrowed */
 	char engine[LARDER_ERROR_MAX + 16];
 };

@@ -60,8 +60,11 @@ static int write_whole(struct transfer *transfer, struct item *item, const unsig
 {
 	struct sink *sink = transfer->params.sink;
 	auto_fd int out = -1;
-	int rc = sink->ops->create(sink, item->shard.size, false, &out, err);
+	int rc = limit_take(pool_limit(transfer->pool), item->shard.size, &transfer->halt);
 
+	if (rc)
+		return engine_stopped(&item->copy, err);
+	rc = sink->ops->create(sink, item->shard.size, false, &out, err);
 	item->side = ENGINE_SINK;
 	if (rc)
 		return rc;

@@ -17,17 +17,35 @@
 struct xfer_pool;
 struct transfer;
 
+enum xfer_ioprio {
+	XFER_IOPRIO_NONE, /* as niceness says */
+	XFER_IOPRIO_LOW,  /* the last of who wants the disk */
+	XFER_IOPRIO_IDLE, /* only what nobody else wants */
+};
+
+/* How the copying threads stand back for others. */
+struct xfer_manners {
+	int nice;
+	enum xfer_ioprio ioprio;
+	const char *cgroup; /* a threaded one of cgroup v2; NULL, "": the process's */
+};
+
 struct xfer_pool_params {
 	unsigned int threads;		      /* 0: 8 */
 	uint64_t memory_bytes;		      /* cap of all buffers; 0: 64 MiB */
 	bool no_uring;			      /* the sync engine even where io_uring works */
-	int nice;			      /* of the threads */
+	struct xfer_manners manners;	      /* the cgroup is borrowed */
+	uint64_t bytes_per_s;		      /* of all transfers together; 0: no limit */
 	const struct source_options *options; /* of remote origins; borrowed; NULL: defaults */
 };
 int xfer_pool_create(const struct xfer_pool_params *params, struct xfer_pool **pool,
 		     struct larder_error *err);
 /* Cancels what runs and joins every thread. */
 void xfer_pool_destroy(struct xfer_pool *pool);
+/* Another limit, from now on. */
+void xfer_pool_limit(struct xfer_pool *pool, uint64_t bytes_per_s);
+/* Why the cgroup cannot be used; "": it can, or none was asked for. */
+const char *xfer_pool_problem(const struct xfer_pool *pool);
 /* "uring" or "sync (why)". */
 const char *xfer_pool_engine(const struct xfer_pool *pool);
 

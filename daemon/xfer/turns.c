@@ -7,9 +7,7 @@
  * gives its thread back after a slice when others wait. There are two threads more than one
  * transfer may use: an origin that hangs does not stop the others at once.
  */
-#include <sys/resource.h>
-#include <unistd.h>
-
+#include "xfer/manners.h"
 #include "xfer/pool.h"
 
 enum turn_kind { TURN_NONE, TURN_FEED, TURN_ITEM, TURN_DROP, TURN_FINISH };
@@ -199,9 +197,7 @@ void *lane_thread(void *arg)
 	struct lane *lane = arg;
 	struct xfer_pool *pool = lane->pool;
 
-	/* Linux: of this thread. A hint; refused, it only competes more. */
-	if (pool->nice)
-		setpriority(PRIO_PROCESS, (id_t)gettid(), pool->nice);
+	manners_apply(&pool->manners);
 	pthread_mutex_lock(&pool->lock);
 	while (!pool->stopping || pool->transfers) {
 		struct turn turn = next_turn(pool);

@@ -183,6 +183,26 @@ evicted_now() { larder evict -q "$1" 2>/dev/null; }
 	equal "$(acquire 1 d:v1)" ready
 }
 
+@test 'transfer_bandwidth: what is under way keeps to it, and a reload lifts it at once' {
+	dataset d:v1 20 1000000
+	daemon_start 'transfer_bandwidth = "50K"' # 400 seconds
+	code 0 larder stage d:v1
+	sed -i '/^transfer_bandwidth/d' "$T/larder.conf"
+	code 1 larder wait -q d:v1 --timeout 300ms
+	code 0 larder reload
+	code 0 larder wait -q d:v1 --timeout 60s
+	tree_is d:v1 ready
+}
+
+@test 'transfer_cgroup: one that takes no threads is told, and the daemon works' {
+	dataset d:v1 1 10
+	daemon_start "transfer_cgroup = \"$T/nosuch\""
+	equal "$(acquire 1 d:v1)" ready
+	contains "$(cat "$T/larderd.log")" 'transfer.cgroup'
+	code 0 "$LARDERD" -c "$T/larder.conf" --check-config
+	contains "$output" 'warning: transfer_cgroup'
+}
+
 @test '--check-config: each kind of error has its line' {
 	daemon_conf
 	code 0 "$LARDERD" -c "$T/larder.conf" --check-config
