@@ -28,6 +28,7 @@ struct names;
 struct order;
 struct request;
 struct session_list;
+struct stand;
 struct stage;
 struct trim;
 
@@ -58,6 +59,7 @@ struct larderd {
 	struct access_cache *access;
 	struct names *names;
 	struct session_list *sessions;
+	struct stand *stand;	 /* NULL: nobody has asked for the inventory yet */
 	struct gateway *gateway;  /* NULL: no other machine may ask */
 	struct node_tier *tiers;  /* config.n_tiers */
 	struct request *requests; /* uthash by job id and run */

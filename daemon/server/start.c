@@ -29,6 +29,7 @@
 #include "server/scrub.h"
 #include "server/session.h"
 #include "server/stage.h"
+#include "server/stand.h"
 #include "server/survey.h"
 #include "server/timers.h"
 
@@ -385,6 +386,7 @@ void larderd_stop(struct larderd *d)
 	mailbox_destroy(d->mailbox); /* the last letters; work that they give out is done at once */
 	verifies_close(d);
 	access_fini(d);
+	stand_forget(d);
 	names_forget(d);
 	for (unsigned int i = 0; d->tiers && i < d->config.n_tiers; i++)
 		tier_close(d->tiers[i].tier);

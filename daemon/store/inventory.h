@@ -192,6 +192,13 @@ int inventory_history_trim(struct inventory *inv, int64_t before_s, uint32_t *tr
 			   struct larder_error *err);
 int inventory_tree_count(struct inventory *inv, uint64_t *n, struct larder_error *err);
 
+/*
+ * fn is called with a tree's id whenever its row, a lease or a pin of it is written, also when the
+ * transaction is rolled back later. It must not call the inventory, only take note. NULL: no more.
+ */
+typedef void (*inventory_watch_fn)(uint64_t tree, void *arg);
+void inventory_watch(struct inventory *inv, inventory_watch_fn fn, void *arg);
+
 /* --- bitmaps: which shards of a tree that is not READY are there (durable, verified). */
 int inventory_bitmap_set(struct inventory *inv, uint64_t tree, const uint64_t *indices, size_t n,
 			 struct larder_error *err);

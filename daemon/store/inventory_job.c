@@ -14,6 +14,7 @@ int inventory_lease_put(struct inventory *inv, const struct inv_lease *lease,
 	auto_stmt st = inv_stmt(inv, INV_LEASE_PUT);
 	int rc;
 
+	inv_touched(inv, lease->tree);
 	inv_bind_u64(st, 1, lease->tree);
 	inv_bind_i64(st, 2, lease->job_id);
 	inv_bind_i64(st, 3, lease->run);
@@ -69,6 +70,7 @@ int inventory_lease_drop(struct inventory *inv, uint64_t tree, struct larder_err
 {
 	auto_stmt st = inv_stmt(inv, INV_LEASE_DROP);
 
+	inv_touched(inv, tree);
 	inv_bind_u64(st, 1, tree);
 	return inv_run(inv, st, err);
 }
@@ -241,6 +243,7 @@ int inventory_pin_put(struct inventory *inv, const struct inv_pin *pin, struct l
 	auto_stmt st = inv_stmt(inv, INV_PIN_PUT);
 	int rc;
 
+	inv_touched(inv, pin->tree);
 	inv_bind_u64(st, 1, pin->tree);
 	inv_bind_i64(st, 2, pin->uid);
 	inv_bind_i64(st, 3, pin->until_s);
@@ -255,6 +258,7 @@ int inventory_pin_delete(struct inventory *inv, uint64_t tree, uint32_t uid,
 	bool everybody = uid == UINT32_MAX;
 	auto_stmt st = inv_stmt(inv, everybody ? INV_PIN_DELETE_ALL : INV_PIN_DELETE);
 
+	inv_touched(inv, tree);
 	inv_bind_u64(st, 1, tree);
 	if (!everybody)
 		inv_bind_i64(st, 2, uid);
@@ -265,12 +269,18 @@ int inventory_pin_expire(struct inventory *inv, int64_t now_s, uint32_t *expired
 			 struct larder_error *err)
 {
 	auto_stmt st = inv_stmt(inv, INV_PIN_EXPIRE);
+	uint32_t n = 0;
 	int rc;
 
 	inv_bind_i64(st, 1, now_s);
-	rc = inv_run(inv, st, err);
+	while ((rc = inv_step(inv, st, err)) == 1) {
+		struct inv_row row = {.st = st};
+
+		inv_touched(inv, inv_read_u64(&row));
+		n++;
+	}
 	if (expired)
-		*expired = rc ? 0 : (uint32_t)sqlite3_changes(inv->db);
+		*expired = rc ? 0 : n;
 	return rc;
 }
 

@@ -29,7 +29,12 @@ struct inventory {
 	int dir_fd, lock_fd;
 	char *dir, *path; /* STATE, STATE/inventory.db */
 	struct inv_sync *sync;
+	inventory_watch_fn watch; /* NULL: nobody wants to know */
+	void *watch_arg;
 };
+
+/* --- inventory_watch.c: a row of that tree, its leases or pins changed, or will have */
+void inv_touched(struct inventory *inv, uint64_t tree);
 
 /* --- inventory_sql.c: statements, errors, transactions */
 

@@ -234,3 +234,110 @@ long_question()
 	kill "$!"
 	poll 10 net_as $USER_A PING
 }
+
+# --- the inventory, and what changed of it ---
+
+# inventory: asks what changed since the last time, and brings $T/known up to date: a file a tree, its row inside.
+INC=0 SEQ=0
+inventory()
+{
+	local row name
+	net INVENTORY "$INC" "$SEQ" >"$T/news" || return 1
+	if grep -q '^STAND.*full=1' "$T/news"; then rm -rf "$T/known"; fi
+	mkdir -p "$T/known"
+	while IFS= read -r row; do
+		name=$(field id "$row")
+		case $row in
+		HELD*) printf '%s\n' "$row" >"$T/known/$name" ;;
+		GONE*) rm "$T/known/$name" || return 1 ;; # of a tree that was never told: wrong
+		esac
+	done < <(grep -v '^STAND\|^DONE' "$T/news")
+	row=$(grep '^STAND' "$T/news")
+	INC=$(field incarnation "$row") SEQ=$(field seq "$row")
+}
+field() { tr '\t' '\n' <<<"$2" | sed -n "s/^$1=//p"; }
+news() { grep -c '^HELD\|^GONE' "$T/news"; }
+
+# What is known, and what the node says when it is asked for everything. Scores and decayed uses are of their moment.
+knows_all()
+{
+	local timeless='s/\t(uses_milli|score_milli)=[0-9]+//g'
+	diff <(cat "$T"/known/* 2>/dev/null | sed -E "$timeless" | sort) \
+		<(net INVENTORY 0 0 | grep '^HELD' | sed -E "$timeless" | sort)
+}
+
+@test 'an inventory: everything first, then what changed, then nothing' {
+	dataset a:v1 2 1000
+	dataset b:v1 3 1000 --access public
+	fleet_start
+	inventory
+	equal "$(news)" 0
+	contains "$(cat "$T/news")" 'full=1'
+	net STAGE a:v1 0
+	poll 10 tree_is a:v1 ready
+	inventory
+	equal "$(news)" 1
+	contains "$(cat "$T"/known/*)" $'name=a\tversion=v1'
+	contains "$(cat "$T/news")" 'full=0'
+	inventory
+	equal "$(news)" 0
+	acquire 5 a:v1
+	inventory
+	contains "$(cat "$T"/known/*)" 'leases=1'
+	release 5
+	larder pin -q a:v1
+	inventory
+	contains "$(cat "$T"/known/*)" $'leases=0\tpins=1'
+	contains "$(grep STAND "$T/news")" 'leases=0'
+	larder unpin -q a:v1
+	larder evict -q a:v1
+	poll 10 no_tree a:v1
+	inventory
+	equal "$(ls "$T/known")" ''
+	code 1 net_as $USER_A INVENTORY 0 0
+}
+
+@test 'a node that was restarted is another incarnation, and tells everything again' {
+	dataset a:v1 2 1000
+	fleet_start
+	net STAGE a:v1 0
+	poll 10 tree_is a:v1 ready
+	inventory
+	local first=$INC
+	daemon_kill9
+	daemon_start
+	ADDRESS=$(listening)
+	inventory
+	contains "$(cat "$T/news")" 'full=1'
+	[[ $INC != "$first" && $INC != 0 ]]
+	equal "$(news)" 1
+	INC=4711 SEQ=1 inventory
+	contains "$(cat "$T/news")" 'full=1'
+	SEQ=99999999 inventory # a number that was never given
+	contains "$(cat "$T/news")" 'full=1'
+	knows_all
+}
+
+@test 'whatever happens, the changes add up to what is there' {
+	local n step
+	for n in 1 2 3 4 5; do dataset "d$n:v1" 2 2000; done
+	fleet_start
+	inventory
+	RANDOM=4711
+	for step in $(seq 40); do
+		n=$((RANDOM % 5 + 1))
+		case $((RANDOM % 6)) in
+		0 | 1) net STAGE "d$n:v1" 0 >/dev/null ;;
+		2) larder evict -q "d$n:v1" 2>/dev/null || true ;;
+		3) larder pin -q --for 1h "d$n:v1" 2>/dev/null || true ;;
+		4) larder unpin -q "d$n:v1" 2>/dev/null || true ;;
+		5) joblet acquire "$((100 + n))" 0 0 "d$n:v1" >/dev/null && release "$((100 + n))" >/dev/null ;;
+		esac
+		[[ $((RANDOM % 3)) -ne 0 ]] || inventory
+	done
+	poll 10 quiet_node
+	inventory
+	knows_all
+	equal "$(field used "$(grep STAND "$T/news")")" "$(larder df --json -b | jq '.tiers[0].used')"
+}
+quiet_node() { [[ $(larder status --json -o TRANSFERS | jq -r '.node[0].transfers') == 0 ]] && trash_empty; }
