@@ -1,14 +1,17 @@
 /*
- * `larder log`: the audit log, and with -f what is added to it.
+ * `larder log`: the audit log, with -f what is added to it, with --trace as the simulator reads it.
  * It must not change anything.
  * Called through the table of commands.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "ctl/fleet.h"
+#include "ctl/trace.h"
 #include "larder/cleanup.h"
 
 struct reading {
@@ -71,7 +74,7 @@ static int read_once(struct ctl *ctl, struct reading *reading)
 	return code;
 }
 
-int ctl_log(struct ctl *ctl)
+static int log_table(struct ctl *ctl)
 {
 	auto_free uint64_t *after = calloc(ctl->n_nodes, sizeof(*after));
 	struct reading reading = {.after = after};
@@ -91,4 +94,62 @@ int ctl_log(struct ctl *ctl)
 		code = read_once(ctl, &reading);
 	}
 	return code;
+}
+
+/* --- as a trace */
+
+struct tracing {
+	struct trace *trace;
+	const char *node;
+};
+
+static int trace_row(struct larder_row *row, void *arg, struct larder_error *err)
+{
+	struct tracing *tracing = arg;
+
+	if (row->type != LARDER_MSG_EVENT)
+		return 0;
+	return trace_event(tracing->trace, tracing->node, row->msg, err);
+}
+
+static int trace_node(struct ctl *ctl, size_t node, struct larder_client *client, void *arg,
+		      struct larder_error *err)
+{
+	const struct larder_msg_LOG msg = {.limit = UINT32_MAX, .what = ""};
+	struct tracing tracing = {.trace = arg, .node = ctl->nodes[node]};
+	char host[HOST_NAME_MAX + 1] = "node";
+	int rc;
+
+	if (!tracing.node && gethostname(host, sizeof(host) - 1) == 0)
+		host[strcspn(host, ".")] = '\0';
+	if (!tracing.node)
+		tracing.node = host;
+	rc = larder_client_call(client, LARDER_MSG_LOG, &msg, FLEET_ANSWER_MS, trace_row, &tracing,
+				NULL, err);
+	trace_node_end(tracing.trace);
+	return rc;
+}
+
+static int log_trace(struct ctl *ctl)
+{
+	struct trace *trace = NULL;
+	int code;
+
+	if (trace_create(stdout, ctl->options.names, &trace)) {
+		ctl_complain("out of memory");
+		return CTL_FAILED;
+	}
+	code = fleet_each(ctl, trace_node, trace);
+	trace_destroy(trace);
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	ctl_complain("standard output: %s", strerror(errno));
+	return CTL_FAILED;
+}
+
+int ctl_log(struct ctl *ctl)
+{
+	if (ctl->options.trace)
+		return log_trace(ctl);
+	return log_table(ctl);
 }

@@ -166,10 +166,11 @@ static int admit_want(struct want *want, struct larder_error *err)
 		return -err->code;
 	want->hit_bytes = want->tree.present_bytes;
 	want->state = rc ? WANT_READY : WANT_STAGING;
+	want->found = rc ? "hit" : stage_of(d, want->tree.id) ? "join" : "miss";
 	inventory_count(d->inv,
-			rc			     ? INV_COUNTER_hits
-			: stage_of(d, want->tree.id) ? INV_COUNTER_joins
-						     : INV_COUNTER_misses,
+			rc			? INV_COUNTER_hits
+			: want->found[0] == 'j' ? INV_COUNTER_joins
+						: INV_COUNTER_misses,
 			1);
 	return inventory_count(d->inv, INV_COUNTER_hit_bytes, want->hit_bytes);
 }
@@ -212,6 +213,19 @@ static void on_staged(struct interest *interest, int rc, const struct larder_err
 	request_update(want->request);
 }
 
+/* What `larder log --trace` is made of: trace.c reads these pairs. */
+static int log_want(const struct want *want, const char *what)
+{
+	const struct request *request = want->request;
+
+	return inventory_event_add(
+		request->d->inv, now_s(), what,
+		"job=%u run=%u uid=%u dataset=%s:%s state=%s found=%s bytes=%llu",
+		request->key.job_id, request->key.run, request->uid, want->tree.name,
+		want->tree.version, want_word(want), want->found ? want->found : "none",
+		(unsigned long long)want->tree.bytes);
+}
+
 static int take_each(struct request *request, struct larder_error *err)
 {
 	struct inventory *inv = request->d->inv;
@@ -230,10 +244,7 @@ static int take_each(struct request *request, struct larder_error *err)
 		if (rc)
 			larder_error_prefix(err, "%s", want->spec.name);
 		else
-			rc = inventory_event_add(
-				inv, now_s(), what, "job=%u run=%u uid=%u dataset=%s:%s state=%s",
-				request->key.job_id, request->key.run, request->uid,
-				want->tree.name, want->tree.version, want_word(want));
+			rc = log_want(want, what);
 	}
 	return rc;
 }

@@ -86,11 +86,17 @@ int request_release(struct larderd *d, uint32_t job_id, uint32_t run_max, uint32
 		    struct larder_error *err)
 {
 	struct request *request, *tmp;
+	uint32_t leases = 0;
 	int rc;
 
 	if (inventory_begin(d->inv, err))
 		return -err->code;
-	rc = inventory_lease_release(d->inv, job_id, run_max, now_s(), released, err);
+	rc = inventory_lease_release(d->inv, job_id, run_max, now_s(), &leases, err);
+	if (!rc && leases)
+		rc = inventory_event_add(d->inv, now_s(), "release", "job=%u run=%u leases=%u",
+					 job_id, run_max, leases);
+	if (released)
+		*released = leases;
 	if (!rc)
 		rc = inventory_job_delete(d->inv, job_id, run_max, err);
 	if (!rc || rc == -ENOENT)

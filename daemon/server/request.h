@@ -35,6 +35,7 @@ struct want {
 	int manifest_fd;      /* of the check; -1 */
 	struct interest interest;
 	uint64_t hit_bytes; /* that were here already */
+	const char *found;  /* static: hit, join or miss; NULL before it is admitted */
 	struct larder_error err;
 };
 

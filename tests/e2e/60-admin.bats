@@ -304,6 +304,21 @@ evicted_now() { larder evict -q "$1" 2>/dev/null; }
 	code 3 larder explain 99999
 }
 
+@test 'log --trace: jobs and what they used, as the simulator reads it' {
+	dataset traced:v1 3 5000
+	daemon_start
+	acquire 41 traced:v1
+	acquire 42 traced:v1
+	release 41
+	run larder log --trace
+	equal "$status" 0
+	contains "${lines[0]}" '# larder trace 1'
+	equal "$(grep -c ' traced:v1 ' <<<"$output")" 1
+	[[ $output =~ \ 41\.0\ u1\ traced:v1\ 15000\ miss\ [0-9.]+\ [0-9.]+ ]] || fail_with "$output"
+	release 42
+	contains "$(larder log --trace --names)" ' 42.0 root traced:v1 15000 hit 0.000 '
+}
+
 @test 'log: what happened, the newest N, by kind, and going on' {
 	daemon_start
 	here d:v1 3 100
