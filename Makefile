@@ -106,9 +106,11 @@ $(BUILD)/bench/rooms.a: $(DAEMON_OBJ) $(REACH_OBJ) $(FLEET_OBJ) $(CORE_OBJ)
 	$(Q)mkdir -p $(@D)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
+$(BUILD)/bench/fleet_sim $(BUILD)/tests/test_fleet_sim: $(call obj,tests/bench/sim)
+
 $(BENCH_BIN): $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/bench/rooms.a $(BUILD)/liblarder.a
 	$(call say,LD)
-	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs $(DAEMON_PKGS)) -lmunge -lpthread -lm
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(shell $(PKG_CONFIG) --libs $(DAEMON_PKGS)) -lmunge -lpthread -lm
 
 .SECONDARY:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -37,6 +37,15 @@ def p50_many_to_one(rows):
     return max(p50) / min(p50) if len(p50) > 1 else None
 
 
+def sim(field_name, **match):
+    return field("fleet-sim", field_name, nodes=64, capacity=4 << 40, policy="gdsf", **match)
+
+
+def random_to_affinity(rows):
+    found = [sim("missed", placement=where)(rows) for where in ("random", "affinity")]
+    return found[0] / found[1] if all(found) else None
+
+
 GOALS = (
     ("large-other", "x cp -r", ratio("large-other", "cp-r"), 1.5, "more"),
     ("large-other", "x xargs -P4 cp", ratio("large-other", "xargs-cp"), 1.25, "more"),
@@ -58,6 +67,8 @@ GOALS = (
     ("acquire", "p99 ms beside staging", worst_while_staging, 5, "less"),
     ("acquire", "p50, slowest / fastest of shard counts", p50_many_to_one, 1.1, "less"),
     ("warm", "ms more than without plugin", field("warm", "more_ms", who="warm dataset"), 10, "less"),
+    ("fleet-sim", "% of jobs that miss, with affinity", sim("missed", placement="affinity"), 20, "less"),
+    ("fleet-sim", "misses at random / with affinity", random_to_affinity, 4, "more"),
 )
 
 
