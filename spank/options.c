@@ -148,10 +148,11 @@ static const struct option {
 	[OPTION_DISTRIBUTE] = {"dataset-distribute", "replicate",
 			       "[dataset] replicate: each node gets the whole dataset",
 			       parse_distribute},
-	[OPTION_PLACEMENT] = {"dataset-placement", "prefer|require|off",
-			      "[dataset] nodes that hold the data: prefer them, require them if there "
-			      "are any, or do not look",
-			      parse_placement},
+	[OPTION_PLACEMENT] =
+		{"dataset-placement", "prefer|require|off",
+		 "[dataset] nodes that hold the data: prefer them, require them if there "
+		 "are any, or do not look",
+		 parse_placement},
 };
 
 void options_init(struct plugin *plugin, spank_opt_cb_f cb)
