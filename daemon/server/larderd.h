@@ -52,8 +52,8 @@ struct larderd {
 	struct worker_pool *workers; /* short work: plans, weights, surveys */
 	struct worker_pool *slow;    /* long work: trash, verify, recover */
 	struct inventory *inv;
-	sd_event_source *inv_source;
-	struct source_options origin_options; /* borrows from config; the pool borrows it */
+	sd_event_source *inv_source, *inv_idle; /* barriers; what brief transactions left */
+	struct source_options origin_options;	/* borrows from config; the pool borrows it */
 	struct xfer_pool *pool;
 	struct slurmq *slurm;
 	struct access_cache *access;
