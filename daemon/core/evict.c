@@ -141,13 +141,20 @@ static double stage_seconds(const struct evict_candidate *c)
 	return (double)c->stage_ms / 1000.0;
 }
 
+static double copies_weight(uint32_t copies)
+{
+	if (copies == 0)
+		return 1;
+	return fmax(2.0 / (double)copies, 0.25);
+}
+
 double evict_score(const struct evict_candidate *candidate, double inflation)
 {
 	double base = isfinite(candidate->base) ? fmin(candidate->base, inflation) : inflation;
 	double uses = isfinite(candidate->uses) ? fmax(candidate->uses, 0.0) : 0.0;
 	double bytes = candidate->bytes ? (double)candidate->bytes : 1.0;
 
-	return base + uses * stage_seconds(candidate) / bytes;
+	return base + uses * copies_weight(candidate->copies) * stage_seconds(candidate) / bytes;
 }
 
 double evict_decay(double uses, int64_t since_s, int64_t half_life_s)

@@ -26,6 +26,9 @@ struct evict_candidate {
 	enum evict_hold hold;
 	bool failed;	 /* FAILED, or its own dataset's user is gone: first to go */
 	bool superseded; /* a newer version of the same dataset is here and this one is idle */
+	bool ahead;	 /* brought for a job that has not come yet */
+	bool planned;	 /* and it is still expected */
+	uint32_t copies; /* in the fleet, this one included; 0: not known */
 	bool once;	 /* asked to be kept for one job only */
 	uint64_t bytes;	 /* what unlinking it would free */
 	uint64_t inodes;
@@ -46,7 +49,9 @@ struct evict_params {
 	int64_t grace_s;  /* after admission and after the last lease; broken only when nothing else
 			     is left */
 	double inflation; /* gdsf's L */
+	double below; /* not EVICT_ANY: only what scores less, is past its grace and not planned */
 };
+#define EVICT_ANY 0.0
 
 struct evict_victim {
 	uint64_t id;
@@ -55,7 +60,7 @@ struct evict_victim {
 	uint64_t bytes;	  /* that it gives */
 	uint64_t inodes;
 	bool whole;	 /* false: drop shards from its tail until `bytes` are free */
-	const char *why; /* static: "failed", "superseded", "once", "score", "grace" */
+	const char *why; /* static: "failed", "ahead", "superseded", "once", "score", "grace" */
 };
 
 struct evict_plan {
@@ -69,8 +74,9 @@ struct evict_plan {
 
 /*
  * victims: room for n (all of it is scratch). Fills the plan; an insufficient one lists all that
- * may go. Order: failed, superseded, once, the rest by score, and last whatever enjoys its grace. A
- * tree that gives nothing of what is still missing is passed over while the others suffice.
+ * may go. Order: failed, ahead, superseded, once, the rest by score, and last whatever enjoys its
+ * grace. A tree that gives nothing of what is still missing is passed over while the others
+ * suffice.
  *
  * The last victim, when larger than the need, is trimmed (whole = false) unless it failed or was
  * asked for once, has a single shard, would keep under 10 % of its bytes, or inodes are wanted of
@@ -90,8 +96,9 @@ void evict_choose(const struct evict_params *params, const struct evict_candidat
 
 /*
  * gdsf: base + uses x seconds to stage again / bytes, base no more than `inflation` (L never falls,
- * so a larger one is an older inventory's). A time that is not known is guessed from the bytes.
- * For `explain` and metrics too.
+ * so a larger one is an older inventory's). The fleet's last copy counts double, and enjoys twice
+ * the grace; of more than two, each counts as its share of two, a quarter at least. A time that is
+ * not known is guessed from the bytes. For `explain` and metrics too.
  */
 double evict_score(const struct evict_candidate *candidate, double inflation);
 /* Uses halve every half_life_s; not at all when that is 0, nor for a clock that went back. */

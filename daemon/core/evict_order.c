@@ -28,17 +28,23 @@ static bool within(int64_t now_s, int64_t since_s, int64_t grace_s)
 
 static bool in_grace(const struct evict_params *params, const struct evict_candidate *c)
 {
+	int64_t grace_s = params->grace_s;
+
 	/* What was asked for once has had its turn when its lease has ended. */
 	if (c->once && c->last_lease_end_s > 0)
 		return false;
-	return within(params->now_s, c->admitted_s, params->grace_s) ||
-	       within(params->now_s, c->last_lease_end_s, params->grace_s);
+	if (c->copies == 1 && __builtin_mul_overflow(grace_s, 2, &grace_s))
+		grace_s = INT64_MAX;
+	return within(params->now_s, c->admitted_s, grace_s) ||
+	       within(params->now_s, c->last_lease_end_s, grace_s);
 }
 
 enum evict_class evict_class_of(const struct evict_order *order, const struct evict_candidate *c)
 {
 	if (c->failed)
 		return EVICT_CLASS_FAILED;
+	if (c->ahead)
+		return EVICT_CLASS_AHEAD;
 	if (in_grace(order->params, c))
 		return EVICT_CLASS_GRACE;
 	if (c->superseded)
@@ -50,6 +56,7 @@ const char *evict_class_word(enum evict_class class)
 {
 	switch (class) {
 	case EVICT_CLASS_FAILED: return "failed";
+	case EVICT_CLASS_AHEAD: return "ahead";
 	case EVICT_CLASS_SUPERSEDED: return "superseded";
 	case EVICT_CLASS_ONCE: return "once";
 	case EVICT_CLASS_SCORE: return "score";
@@ -214,12 +221,27 @@ void evict_order_sort(struct evict_victim *victims, size_t n)
 	heap_sort(NULL, victims, n, before_by_rank);
 }
 
+/* For what comes with a worth of its own: what is worth as much stays. */
+static bool worth_less(const struct evict_order *order, const struct evict_candidate *c)
+{
+	const struct evict_params *params = order->params;
+	enum evict_class class = evict_class_of(order, c);
+
+	if (params->below <= EVICT_ANY)
+		return true;
+	if (class == EVICT_CLASS_AHEAD)
+		return !c->planned;
+	return class != EVICT_CLASS_GRACE &&
+	       (class != EVICT_CLASS_SCORE || evict_score(c, params->inflation) < params->below);
+}
+
 size_t evict_order_fill(const struct evict_order *order, struct evict_victim *victims)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < order->n; i++)
-		if (order->candidates[i].hold == EVICT_FREE)
+		if (order->candidates[i].hold == EVICT_FREE &&
+		    worth_less(order, &order->candidates[i]))
 			victims[n++] = (struct evict_victim){.id = order->candidates[i].id,
 							     .candidate = i};
 	heap_sort(order, victims, n, before_by_policy);

@@ -9,6 +9,7 @@
 /* First to go first. */
 enum evict_class {
 	EVICT_CLASS_FAILED,
+	EVICT_CLASS_AHEAD,
 	EVICT_CLASS_SUPERSEDED,
 	EVICT_CLASS_ONCE,
 	EVICT_CLASS_SCORE,

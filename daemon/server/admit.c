@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "larder/cleanup.h"
+#include "server/ahead.h"
 #include "server/dataset.h"
 #include "server/holders.h"
 #include "server/log.h"
@@ -341,5 +342,6 @@ void request_admit(struct request *request)
 		bypass_all(request);
 	else if (!rc)
 		start_stages(request);
+	ahead_forget(request->d, request->key.job_id); /* it is here: its stages are its own now */
 	request_update(request);
 }

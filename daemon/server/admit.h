@@ -9,6 +9,9 @@
 void request_admit(struct request *request);
 
 /* request.c's */
+/* What submission fixed narrows what the user wrote: same name, and no word of the two may differ.
+ */
+int request_apply_fixed(struct larder_spec_list *list, const char *fixed, struct larder_error *err);
 void request_check(struct request *request, bool fresh);
 void request_update(struct request *request);
 void want_failed(struct want *want, int rc, const struct larder_error *err);

@@ -11,6 +11,8 @@
 
 #include "larder/cleanup.h"
 #include "server/admit.h"
+#include "server/advice.h"
+#include "server/ahead.h"
 #include "server/dataset.h"
 #include "server/log.h"
 #include "server/scrub.h"
@@ -77,7 +79,9 @@ static int collect_one(const struct inv_tree *tree, void *arg)
 		.base = tree->base,
 		.admitted_s = tree->admitted_s,
 		.last_lease_end_s = tree->last_lease_end_s,
+		.copies = advice_copies(c->d, tree->id),
 	};
+	to->ahead = ahead_spare(c->d, tree, &to->planned);
 	return 0;
 }
 
@@ -317,7 +321,8 @@ static int act(struct larderd *d, struct node_tier *tier, const struct evict_vic
 }
 
 int evictor_choose(struct larderd *d, struct node_tier *tier, uint64_t bytes, uint64_t inodes,
-		   struct evict_victim **victims, struct evict_plan *plan, struct larder_error *err)
+		   double below, struct evict_victim **victims, struct evict_plan *plan,
+		   struct larder_error *err)
 {
 	auto_free struct evict_candidate *candidates = NULL;
 	struct evict_params params = {
@@ -327,6 +332,7 @@ int evictor_choose(struct larderd *d, struct node_tier *tier, uint64_t bytes, ui
 		.now_s = now_s(),
 		.grace_s = d->config.evict_grace / 1000,
 		.inflation = d->inflation,
+		.below = below,
 	};
 	uint32_t expired;
 	size_t n = 0;
@@ -343,11 +349,11 @@ int evictor_choose(struct larderd *d, struct node_tier *tier, uint64_t bytes, ui
 }
 
 int evictor_make_room(struct larderd *d, struct node_tier *tier, uint64_t bytes, uint64_t inodes,
-		      bool all, struct evict_plan *plan, struct larder_error *err)
+		      double below, bool all, struct evict_plan *plan, struct larder_error *err)
 {
 	auto_free struct evict_victim *victims = NULL;
 
-	if (evictor_choose(d, tier, bytes, inodes, &victims, plan, err))
+	if (evictor_choose(d, tier, bytes, inodes, below, &victims, plan, err))
 		return -err->code;
 	return plan->enough || all ? act(d, tier, victims, plan, err) : 0;
 }

@@ -18,10 +18,10 @@ int evictor_candidates(struct larderd *d, const struct node_tier *tier,
 /* Chooses and begins. plan says what it will give; *plan.enough false: everything that may go goes
  * only when `all` is set, else nothing is touched. */
 int evictor_make_room(struct larderd *d, struct node_tier *tier, uint64_t bytes, uint64_t inodes,
-		      bool all, struct evict_plan *plan, struct larder_error *err);
+		      double below, bool all, struct evict_plan *plan, struct larder_error *err);
 /* Only chooses; *victims to free(). */
 int evictor_choose(struct larderd *d, struct node_tier *tier, uint64_t bytes, uint64_t inodes,
-		   struct evict_victim **victims, struct evict_plan *plan,
+		   double below, struct evict_victim **victims, struct evict_plan *plan,
 		   struct larder_error *err);
 /* Could it go? 0, or -EBUSY with who holds it. force overrules leases, pins and only copies; never
  * staging. */

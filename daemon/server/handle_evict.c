@@ -102,12 +102,12 @@ static int evict_bytes_in(struct session *session, struct node_tier *tier, uint6
 	auto_free struct evict_victim *victims = NULL;
 	struct evict_plan plan;
 
-	if (evictor_choose(d, tier, bytes, 0, &victims, &plan, err))
+	if (evictor_choose(d, tier, bytes, 0, EVICT_ANY, &victims, &plan, err))
 		return -err->code;
 	for (size_t i = 0; i < plan.n_victims; i++)
 		send_freed(session, victims[i].id, victims[i].bytes, victims[i].why);
 	*got += plan.bytes;
-	return dry_run ? 0 : evictor_make_room(d, tier, bytes, 0, true, &plan, err);
+	return dry_run ? 0 : evictor_make_room(d, tier, bytes, 0, EVICT_ANY, true, &plan, err);
 }
 
 static void evict_bytes(struct session *session, uint64_t bytes, bool dry_run)

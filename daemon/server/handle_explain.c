@@ -10,6 +10,7 @@
 
 #include "larder/cleanup.h"
 #include "larder/text.h"
+#include "server/ahead.h"
 #include "server/dataset.h"
 #include "server/dispatch.h"
 #include "server/evictor.h"
@@ -214,7 +215,9 @@ void handle_EXPLAIN(struct session *session, const void *msg)
 	}
 	request = job_id <= UINT32_MAX ? request_latest(session_daemon(session), (uint32_t)job_id)
 				       : NULL;
-	if (!request || (!session_admin(session) && request->uid != session_uid(session)))
+	if (!request && job_id <= UINT32_MAX && ahead_explain(session, (uint32_t)job_id))
+		session_done(session, "");
+	else if (!request || (!session_admin(session) && request->uid != session_uid(session)))
 		session_refuse(session, ENOENT, "job %s holds and waits for nothing on this node",
 			       m->what);
 	else

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "larder/cleanup.h"
+#include "server/ahead.h"
 #include "server/dataset.h"
 #include "server/dispatch.h"
 #include "server/names.h"
@@ -186,6 +187,7 @@ void handle_JOBS(struct session *session, const void *msg)
 				    .text = request->text,
 			    });
 	}
+	ahead_rows(session);
 	inventory_lease_each(d->inv, 0, 0, send_job_lease, session, &ignored);
 	session_done(session, "");
 }

@@ -23,11 +23,14 @@
 #include "xfer/transfer.h"
 
 struct access_cache;
+struct advice;
 struct gateway;
 struct names;
 struct order;
+struct plan;
 struct request;
 struct session_list;
+struct spare;
 struct stand;
 struct stage;
 struct trim;
@@ -59,7 +62,10 @@ struct larderd {
 	struct access_cache *access;
 	struct names *names;
 	struct session_list *sessions;
-	struct stand *stand;	 /* NULL: nobody has asked for the inventory yet */
+	struct plan *plans;	  /* uthash by job id: jobs that are to come */
+	struct spare *spares;	  /* uthash by tree id: brought for them */
+	struct advice *advices;	  /* uthash by tree id */
+	struct stand *stand;	  /* NULL: nobody has asked for the inventory yet */
 	struct gateway *gateway;  /* NULL: no other machine may ask */
 	struct node_tier *tiers;  /* config.n_tiers */
 	struct request *requests; /* uthash by job id and run */

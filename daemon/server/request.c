@@ -279,9 +279,7 @@ void request_check(struct request *request, bool fresh)
 
 /* --- starting */
 
-/* What submission fixed narrows what the user wrote: same name, and no word of the two may differ.
- */
-static int apply_fixed(struct larder_spec_list *list, const char *fixed, struct larder_error *err)
+int request_apply_fixed(struct larder_spec_list *list, const char *fixed, struct larder_error *err)
 {
 	struct larder_spec_list said;
 
@@ -382,7 +380,7 @@ int request_start(struct larderd *d, const struct request_params *p, struct requ
 	int rc = larder_spec_list_parse(p->specs, &list, err);
 
 	if (!rc)
-		rc = apply_fixed(&list, p->fixed ? p->fixed : "", err);
+		rc = request_apply_fixed(&list, p->fixed ? p->fixed : "", err);
 	if (!rc && (*out = same_request(d, p, &list))) {
 		larder_spec_list_fini(&list);
 		return 0; /* the prolog asks again */

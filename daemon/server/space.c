@@ -126,6 +126,22 @@ void space_return(struct stage *stage, uint64_t bytes, uint64_t inodes)
 	stage->tier->reserved_inodes -= inodes;
 }
 
+/* What can wait may take the place of what is worth less than it will be; others of all. */
+static double worth(const struct stage *stage)
+{
+	const struct inv_tree *tree = &stage->tree;
+	struct larderd *d = stage->d;
+	struct evict_candidate coming = {
+		.bytes = stage->need_bytes,
+		.stage_ms = tree->stage_ms,
+		.uses = 1 + evict_decay(tree->uses, now_s() - tree->last_use_s,
+					d->config.use_half_life / 1000),
+		.base = d->inflation,
+	};
+
+	return stage_low(stage) ? evict_score(&coming, d->inflation) : EVICT_ANY;
+}
+
 /* 1: reserved. 0: must wait for room that is on its way. -ENOSPC: there is none. */
 static int try_reserve(struct stage *stage, struct larder_error *err)
 {
@@ -137,6 +153,12 @@ static int try_reserve(struct stage *stage, struct larder_error *err)
 
 	if (space_look(d, tier, &look, err))
 		return -err->code;
+	if (stage_low(stage)) { /* not into what the background would evict again */
+		uint64_t above, down_to;
+
+		space_marks(tier, &look, &above, &down_to);
+		look.capacity_bytes = above < look.capacity_bytes ? above : look.capacity_bytes;
+	}
 	quota_admit(&look, stage->need_bytes, stage->need_inodes, &answer);
 	if (answer.verdict == QUOTA_FITS) {
 		reserve(stage);
@@ -146,7 +168,8 @@ static int try_reserve(struct stage *stage, struct larder_error *err)
 		evictor_empty_trash(d, tier, true);
 		return 0;
 	}
-	if (evictor_make_room(d, tier, answer.evict_bytes, answer.evict_inodes, false, &plan, err))
+	if (evictor_make_room(d, tier, answer.evict_bytes, answer.evict_inodes, worth(stage), false,
+			      &plan, err))
 		return -err->code;
 	if (answer.verdict == QUOTA_EVICT && plan.enough)
 		return 0;
@@ -236,7 +259,7 @@ static void watch_tier(struct larderd *d, struct node_tier *tier)
 	}
 	space_marks(tier, &look, &above, &down_to);
 	if (quota_pressure(&look, above, down_to, &bytes, &inodes) &&
-	    evictor_make_room(d, tier, bytes, inodes, true, &plan, &err))
+	    evictor_make_room(d, tier, bytes, inodes, EVICT_ANY, true, &plan, &err))
 		log_event(LOG_LEVEL_ERR, "evict.background", "tier=%s error=\"%s\"",
 			  tier->config->name, err.text);
 	evictor_empty_trash(d, tier, false);

@@ -41,7 +41,46 @@ bool stage_uses(struct larderd *d, uint64_t tree_id)
 	return false;
 }
 
+bool stage_low(const struct stage *stage)
+{
+	const struct interest *one;
+
+	DL_FOREACH(stage->interests, one)
+	if (!one->low)
+		return false;
+	return true;
+}
+
 /* --- joining and leaving */
+
+struct raised {
+	struct letter letter;
+	struct larderd *d;
+};
+
+/* Something that could wait cannot any more: room and turns are given out anew. */
+static void on_raised(void *arg)
+{
+	auto_free struct raised *raised = arg;
+	struct larderd *d = raised->d;
+
+	for (unsigned int i = 0; i < d->config.n_tiers; i++)
+		if (d->tiers[i].tier)
+			space_changed(d, &d->tiers[i]);
+	stage_start_next(d);
+}
+
+/* By letter: nobody may be told of an end while they join. Without memory the timer does it. */
+static void raise_stage(struct larderd *d)
+{
+	struct raised *raised = calloc(1, sizeof(*raised));
+
+	if (!raised)
+		return;
+	raised->d = d;
+	raised->letter = (struct letter){.fn = on_raised, .arg = raised};
+	mailbox_post(d->mailbox, &raised->letter);
+}
 
 static struct stage *stage_create(struct larderd *d, uint64_t tree_id, int manifest_fd,
 				  struct larder_error *err)
@@ -94,6 +133,8 @@ int stage_join(struct larderd *d, uint64_t tree_id, int manifest_fd, struct inte
 		stage = stage_create(d, tree_id, take_fd(&fd), err);
 	if (!stage)
 		return -err->code;
+	if (joined && !interest->low && stage_low(stage))
+		raise_stage(d);
 	interest->stage = stage;
 	interest->planned =
 		stage->plan && !stage->cancelled && plan_covers(stage, interest->subset);
@@ -245,7 +286,7 @@ static void transfer_done(int rc, const struct larder_error *err, void *arg)
 	mailbox_post(stage->d->mailbox, &letter->letter);
 }
 
-static void stage_transfer(struct stage *stage)
+void stage_transfer(struct stage *stage)
 {
 	struct stage_plan *plan = stage->plan;
 	struct larder_error err = {0};
@@ -275,33 +316,31 @@ static void stage_transfer(struct stage *stage)
 		stage_end(stage, -err.code, &err);
 }
 
-static struct stage *next_queued(struct larderd *d)
+/* What can wait and finds no room is wanted no more: the tree has not failed. */
+static void give_up(struct stage *stage, int rc, const struct larder_error *err)
 {
-	struct stage *stage, *tmp;
+	struct interest *one;
 
-	HASH_ITER(hh, d->stages, stage, tmp)
-	if (stage->phase == STAGE_QUEUED)
-		return stage;
-	return NULL;
-}
-
-void stage_start_next(struct larderd *d)
-{
-	struct stage *stage;
-
-	while (d->running_transfers < d->config.max_transfers && (stage = next_queued(d)))
-		stage_transfer(stage);
+	while ((one = stage->interests)) {
+		DL_DELETE(stage->interests, one);
+		one->stage = NULL;
+		one->done(one, rc, err);
+	}
+	stage_end(stage, -ECANCELED, err);
 }
 
 void stage_admitted(struct stage *stage, int rc, const struct larder_error *err)
 {
+	if (rc && stage_low(stage)) {
+		give_up(stage, rc, err);
+		return;
+	}
 	if (rc) {
 		stage_end(stage, rc, err);
 		return;
 	}
 	stage->phase = STAGE_QUEUED;
-	if (stage->d->running_transfers < stage->d->config.max_transfers)
-		stage_transfer(stage);
+	stage_start_next(stage->d);
 }
 
 void stages_close(struct larderd *d)

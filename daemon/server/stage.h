@@ -17,6 +17,8 @@ struct interest {
 	struct stage *stage; /* NULL: not in any */
 	const char *subset;  /* NULL: all of it; borrowed */
 	bool planned;	     /* the transfer under way covers it */
+	bool low;	     /* it can wait: for a job that is to come */
+	uint32_t priority;   /* among the low ones; larger goes first */
 	/* Once; the interest is in no stage any more. rc 0: what was wanted is there, durable. */
 	void (*done)(struct interest *interest, int rc, const struct larder_error *err);
 };
@@ -73,6 +75,8 @@ void stage_leave(struct interest *interest);
 /* over() comes when the stage is over; unless it leaves before. */
 void stage_look_on(struct stage *stage, struct onlooker *onlooker);
 void stage_look_away(struct onlooker *onlooker);
+/* Do only such want it that can wait? */
+bool stage_low(const struct stage *stage);
 /* The stage of a tree, NULL: none. */
 struct stage *stage_of(struct larderd *d, uint64_t tree_id);
 /* Is this tree filled, or linked from, just now? */

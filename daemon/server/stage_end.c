@@ -160,6 +160,7 @@ void stage_end(struct stage *stage, int rc, const struct larder_error *err)
 		if (repeat || !inventory_tree_state(d->inv, stage->tree_id, LARDER_TREE_STAGING,
 						    NULL, &problem)) {
 			stage_begin(stage);
+			stage_start_next(d); /* the place that it had */
 			return;
 		}
 		tell(stage, -problem.code, &problem);

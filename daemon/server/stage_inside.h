@@ -23,6 +23,8 @@ void stage_end(struct stage *stage, int rc, const struct larder_error *err);
 /* Shards are durable: into the inventory. */
 void stage_account(struct stage *stage, const struct stage_letter *letter,
 		   struct larder_error *err);
+/* Its turn has come. */
+void stage_transfer(struct stage *stage);
 /* A place among the running transfers is free. */
 void stage_start_next(struct larderd *d);
 

@@ -19,7 +19,7 @@ static const char *phase_word(const struct stage *stage, const struct transfer_p
 	case STAGE_BLOCKED: return "blocked";
 	case STAGE_PLANNING: return "planning";
 	case STAGE_ADMITTING: return "waiting for room";
-	case STAGE_QUEUED: return "queued";
+	case STAGE_QUEUED: return stage_low(stage) ? "queued (ahead)" : "queued";
 	case STAGE_RUNNING: break;
 	}
 	return p->phase ? p->phase : "copying";

@@ -18,6 +18,8 @@
 
 #include "larder/cleanup.h"
 #include "server/access.h"
+#include "server/advice.h"
+#include "server/ahead.h"
 #include "server/evictor.h"
 #include "server/gateway.h"
 #include "server/log.h"
@@ -328,6 +330,7 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 	sessions_close(d);
 	requests_close(d);
 	orders_close(d);
+	ahead_close(d);
 	return sd_event_add_time_relative(d->event, &d->stop_timer, CLOCK_MONOTONIC, 0, 0,
 					  on_stopping, d);
 }
@@ -396,6 +399,7 @@ void larderd_stop(struct larderd *d)
 {
 	gateway_stop(d);
 	sessions_close(d);
+	ahead_close(d);
 	timers_stop(d);
 	slurmq_destroy(d->slurm);
 	evictor_close(d);
@@ -408,6 +412,7 @@ void larderd_stop(struct larderd *d)
 	mailbox_destroy(d->mailbox); /* the last letters; work that they give out is done at once */
 	verifies_close(d);
 	access_fini(d);
+	advice_expire(d, true);
 	stand_forget(d);
 	names_forget(d);
 	for (unsigned int i = 0; d->tiers && i < d->config.n_tiers; i++)

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/advice.h"
+#include "server/ahead.h"
 #include "server/log.h"
 #include "server/metrics.h"
 #include "server/reconcile.h"
@@ -46,6 +48,8 @@ static int on_space(sd_event_source *source, uint64_t usec, void *arg)
 	struct larderd *d = arg;
 
 	(void)usec;
+	ahead_expire(d);
+	advice_expire(d, false);
 	space_watch(d);
 	for (unsigned int i = 0; i < d->config.n_tiers; i++)
 		if (d->tiers[i].tier)

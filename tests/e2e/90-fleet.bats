@@ -341,3 +341,105 @@ knows_all()
 	equal "$(field used "$(grep STAND "$T/news")")" "$(larder df --json -b | jq '.tiers[0].used')"
 }
 quiet_node() { [[ $(larder status --json -o TRANSFERS | jq -r '.node[0].transfers') == 0 ]] && trash_empty; }
+
+# --- for jobs that are to come ---
+
+# ahead JOB SPECS [TTL_MS] [UID]: as larder-sched asks.
+ahead() { ask AHEAD "$1" "${4-0}" "${4-0}" "$2" '' 1 0 "${3-60000}"; }
+outcome() { field state "$(grep OUTCOME <<<"$1")"; } # 0 pending, 1 ready, 4 failed
+ahead_ready() { [[ $(outcome "$(ahead "$@")") == 1 ]]; }
+
+@test 'a dataset is staged ahead, with the rights of who will need it, and the job finds it' {
+	dataset a:v1 3 1000
+	dataset secret:v1 2 1000
+	chmod 750 "$(origin_of secret:v1)"
+	daemon_start
+	code 1 as $USER_A "$T/asknode" AHEAD 7 0 0 a:v1 '' 1 0 60000
+	contains "$output" EPERM
+	poll 10 ahead_ready 7 a:v1
+	tree_is a:v1 ready
+	equal "$(leases)" 0
+	contains "$(larder jobs --json)" 'staged ahead'
+	contains "$(larder explain 7)" 'staged ahead'
+	run ahead 8 secret:v1 60000 $USER_A
+	equal "$(outcome "$output")" 4
+	no_tree secret:v1
+	run ahead 9 'mine=/tmp'
+	equal "$(outcome "$output")" 4
+	contains "$output" 'not staged ahead'
+	acquire 7 a:v1
+	equal "$(counter hits)" 1
+	equal "$(counter misses)" 0
+	equal "$(larder jobs --json | jq '[.jobs[] | select(.job == 7 and (.text // "" | contains("ahead")))] | length')" 0
+	code 1 ahead 7 a:v1 # the job is here
+}
+
+@test 'what was staged ahead makes way for a job, and never takes the room of what is leased or worth more' {
+	dataset used:v1 4 1000000
+	dataset coming:v1 4 1000000
+	dataset other:v1 4 1000000
+	daemon_start 'tier:capacity = "6M"'
+	acquire 1 used:v1
+	run ahead 7 coming:v1
+	poll 10 ahead_failed 7 coming:v1 # leased
+	tree_is used:v1 ready
+	release 1
+	for _ in 1 2 3; do acquire 1 used:v1 && release 1; done
+	ask FORGET 7
+	ahead 7 coming:v1
+	poll 10 ahead_failed 7 coming:v1 # it was used four times: worth more than one use to come
+	tree_is used:v1 ready
+	larder evict -q used:v1
+	poll 10 trash_empty
+	ask FORGET 7
+	poll 10 ahead_ready 7 coming:v1
+	poll 10 ahead_failed 8 other:v1 # a plan does not take another plan's
+	acquire 2 used:v1 # a job does, whatever it is worth
+	tree_is used:v1 ready
+	run ahead 7 coming:v1
+	equal "$(outcome "$output")" 4
+	contains "$output" 'dropped'
+}
+ahead_failed() { [[ $(outcome "$(ahead "$@")") == 4 ]]; }
+
+@test 'a plan that changes or is not renewed lets go, and what it had begun is cancelled' {
+	dataset big:v1 60 4000000
+	dataset small:v1 2 1000
+	daemon_start 'transfer_threads = 1' 'transfer_memory = "1M"' 'max_transfers = 1'
+	ahead 7 big:v1
+	ask FORGET 7
+	poll 20 nothing_staged
+	lacks "$(larder jobs --json)" 'ahead'
+	ahead 7 small:v1 1000
+	poll 20 plan_expired
+	ahead 8 big:v1
+	joblet acquire 9 0 0 small:v1 # a job in the line: the other begins again behind it
+	tree_is small:v1 ready
+	poll 60 ahead_ready 8 big:v1
+	tree_is big:v1 ready
+}
+nothing_staged() { [[ $(larder status --json -o TRANSFERS | jq -r '.node[0].transfers') == 0 ]]; }
+plan_expired() { ! larder jobs --json | grep -q ahead; }
+
+@test 'a job that comes while its dataset is staged ahead joins it' {
+	dataset big:v1 40 4000000
+	daemon_start 'transfer_threads = 1' 'transfer_memory = "1M"'
+	ahead 7 big:v1
+	poll 10 stage_runs
+	acquire 7 big:v1
+	equal "$(counter joins)" 1
+	equal "$(counter staged_shards)" 40
+}
+stage_runs() { larder status --json | jq -e '.transfers | length > 0' >/dev/null; }
+
+@test 'advice about copies is taken for trees that are here, and bad advice is refused' {
+	dataset a:v1 2 1000
+	daemon_start
+	larder stage -q --wait a:v1
+	local row
+	row=$(ask INVENTORY 0 0 | grep HELD)
+	ask ADVISE "$(field id "$row")" "$(field digest "$row")" 1 60000
+	code 1 ask ADVISE "$(field id "$row")" 00 1 60000
+	code 1 ask ADVISE 999 "$(field digest "$row")" 1 60000
+	code 1 as $USER_A "$T/asknode" ADVISE "$(field id "$row")" "$(field digest "$row")" 9 60000
+}

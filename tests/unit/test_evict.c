@@ -145,6 +145,66 @@ static void a_grace_of_nothing_spares_nobody(void **unused)
 	assert_string_equal(v[0].why, "score");
 }
 
+static void what_was_brought_ahead_goes_before_what_was_asked_for(void **unused)
+{
+	const struct evict_candidate c[] = {
+		TREE(1, .superseded = true),
+		TREE(2, .ahead = true, .planned = true, .admitted_s = NOW, .uses = 1000),
+		TREE(3, .failed = true),
+	};
+	struct chosen got = choose(EVICT_GDSF, c, COUNT(c), 300);
+
+	(void)unused;
+	expect(got, 3, 2, 1);
+	assert_string_equal(got.victims[1].why, "ahead");
+}
+
+static void what_can_wait_takes_only_what_is_worth_less(void **unused)
+{
+	const struct evict_candidate c[] = {
+		TREE(1, .stage_ms = 1000, .uses = 1),			 /* 0.01 */
+		TREE(2, .stage_ms = 1000, .uses = 4),			 /* 0.04 */
+		TREE(3, .stage_ms = 1000, .uses = 1, .admitted_s = NOW), /* its grace */
+		TREE(4, .ahead = true, .planned = true),
+		TREE(5, .ahead = true),
+		TREE(6, .failed = true, .uses = 1000),
+	};
+	struct evict_params params = {.policy = EVICT_GDSF,
+				      .need_bytes = 600,
+				      .now_s = NOW,
+				      .grace_s = 600,
+				      .below = 0.02};
+	struct evict_victim v[COUNT(c)];
+	struct evict_plan plan;
+
+	(void)unused;
+	evict_choose(&params, c, COUNT(c), v, &plan);
+	assert_false(plan.enough);
+	assert_int_equal(plan.n_victims, 3);
+	assert_int_equal(v[0].id, 6);
+	assert_int_equal(v[1].id, 5);
+	assert_int_equal(v[2].id, 1);
+	params.below = EVICT_ANY;
+	evict_choose(&params, c, COUNT(c), v, &plan);
+	assert_true(plan.enough);
+}
+
+static void the_last_copy_stays_longer_and_the_tenth_goes_sooner(void **unused)
+{
+	const struct evict_candidate c[] = {
+		TREE(1, .stage_ms = 1000, .copies = 1),
+		TREE(2, .stage_ms = 1000, .copies = 0),
+		TREE(3, .stage_ms = 1000, .copies = 10),
+		TREE(4, .stage_ms = 1000, .copies = 2, .uses = 1.001),
+		TREE(5, .stage_ms = 1000, .copies = 1, .admitted_s = NOW - 1000),
+	};
+	struct chosen got = choose(EVICT_GDSF, c, COUNT(c), 500);
+
+	(void)unused;
+	expect(got, 3, 2, 4, 1, 5);
+	assert_string_equal(got.victims[4].why, "grace");
+}
+
 static void lru_takes_the_longest_unused(void **unused)
 {
 	const struct evict_candidate c[] = {
@@ -645,6 +705,9 @@ int main(void)
 		cmocka_unit_test(what_gives_nothing_waits_until_all_must_go),
 		cmocka_unit_test(sums_stop_at_their_limit),
 		cmocka_unit_test(policies_have_names),
+		cmocka_unit_test(what_was_brought_ahead_goes_before_what_was_asked_for),
+		cmocka_unit_test(what_can_wait_takes_only_what_is_worth_less),
+		cmocka_unit_test(the_last_copy_stays_longer_and_the_tenth_goes_sooner),
 		cmocka_unit_test(whatever_the_candidates_the_rules_hold),
 		cmocka_unit_test(a_scan_does_not_drive_out_what_is_used_again),
 	};
