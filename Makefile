@@ -25,7 +25,7 @@ CPPFLAGS += -D_GNU_SOURCE -Iinclude -Idaemon
 ALL_CFLAGS = -std=gnu17 $(OPT) $(HARDEN) $(WARN) -fPIC $(SAN) $(CFLAGS)
 ALL_LDFLAGS = -Wl,-z,relro,-z,now,--as-needed $(SAN) $(LDFLAGS)
 
-REACH_PKGS := libcurl jansson libcrypto
+REACH_PKGS := libcurl expat jansson libcrypto
 FLEET_PKGS := $(REACH_PKGS) libmicrohttpd libsodium
 DAEMON_PKGS := liburing sqlite3 libconfuse libsystemd $(FLEET_PKGS)
 CLI_PKGS := smartcols $(FLEET_PKGS)

@@ -25,6 +25,18 @@ struct source_as {
 
 struct source;
 
+/* Where the s3 kind learns who asks, and whom to ask (origin/s3_profile.h has the order). Borrowed.
+ * Nothing here is a secret but credentials_text. */
+struct source_s3 {
+	const char *credentials_file; /* AWS's format; NULL, "": none; read at each open */
+	const char *credentials_text; /* that file's text, where somebody else has read it */
+	const char *config_file;      /* the same format, for what is no secret */
+	/* Whose files these are, and as whom they are read. NULL: this process's own user. */
+	const struct source_as *owner;
+	const char *profile, *endpoint, *region; /* NULL, "": by bucket, by profile */
+	bool environment;			 /* AWS_* of this process count, too */
+};
+
 /* How remote origins are read. Borrowed while a source of it is open. */
 struct source_options {
 	unsigned int connections; /* of one source at the same time */
@@ -39,6 +51,7 @@ struct source_options {
 	 * proves that the file is still the same one. */
 	bool unverified;
 	const _Atomic bool *stop; /* NULL: only put tells */
+	struct source_s3 s3;
 };
 /* What config.def has, for who reads no configuration. */
 #define SOURCE_OPTIONS_DEFAULT                                                                     \

@@ -79,7 +79,7 @@ static int fill_head(struct publishing *p, struct larder_error *err)
 	if (rc == 0 && options->from.count == 0)
 		rc = larder_error_set(err, EINVAL,
 				      "say where the files are: --from /absolute/path, or "
-				      "--from https://host/dir");
+				      "--from https://host/dir, or --from s3://bucket/prefix");
 	for (unsigned int i = 0; rc == 0 && i < options->from.count; i++)
 		rc = add_origin(head, options->from.items[i], err);
 	if (rc == 0)

@@ -4,8 +4,10 @@
  * Called by: publish.c.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ctl/publish_url.h"
 #include "larder/cleanup.h"
@@ -113,6 +115,48 @@ static int take_lists(const struct ctl_options *options, struct publish_url *url
 	return 0;
 }
 
+/* --- who asks an S3 server */
+
+static const char *env(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? value : NULL;
+}
+
+static const char *either(const char *a, const char *b)
+{
+	return a ? a : b;
+}
+
+/* Where AWS's own tools look; NULL: there is no such file. */
+static const char *aws_file(const char *variable, const char *below_home, char *path, size_t room)
+{
+	const char *home = env("HOME");
+
+	if (env(variable))
+		return env(variable);
+	if (!home || snprintf(path, room, "%s/.aws/%s", home, below_home) >= (int)room)
+		return NULL;
+	return access(path, F_OK) == 0 ? path : NULL;
+}
+
+static void fill_s3(const struct ctl_options *options, struct publish_url *url)
+{
+	url->options.s3 = (struct source_s3){
+		.credentials_file = aws_file("AWS_SHARED_CREDENTIALS_FILE", "credentials",
+					     url->credentials, sizeof(url->credentials)),
+		.config_file =
+			aws_file("AWS_CONFIG_FILE", "config", url->config, sizeof(url->config)),
+		.profile = either(options->profile, env("AWS_PROFILE")),
+		.endpoint = either(options->endpoint,
+				   either(env("AWS_ENDPOINT_URL_S3"), env("AWS_ENDPOINT_URL"))),
+		.region = either(options->region,
+				 either(env("AWS_REGION"), env("AWS_DEFAULT_REGION"))),
+		.environment = true,
+	};
+}
+
 /* Web servers tell neither what they have nor who may read it: both must be said. */
 int publish_url_fill(const struct ctl_options *options, struct larder_manifest_head *head,
 		     struct publish_url *url, struct larder_error *err)
@@ -121,6 +165,7 @@ int publish_url_fill(const struct ctl_options *options, struct larder_manifest_h
 
 	url->options = SOURCE_OPTIONS_DEFAULT;
 	url->options.ca_file = options->ca_file;
+	fill_s3(options, url);
 	if (options->threads > 0 && options->threads <= 1024)
 		url->options.connections = (unsigned int)options->threads;
 	if (!rc && is_url(head->origins[0]) && head->access.kind == LARDER_ACCESS_ORIGIN)

@@ -2,6 +2,8 @@
 #ifndef CTL_PUBLISH_URL_H
 #define CTL_PUBLISH_URL_H
 
+#include <limits.h>
+
 #include "ctl/ctl.h"
 #include "larder/manifest.h"
 #include "scan/list.h"
@@ -11,7 +13,8 @@ struct publish_url {
 	char *list;		 /* owned: where the list is; NULL: there is none */
 	enum scan_list_form form;
 	enum sum_kind sums;
-	struct source_options options;
+	struct source_options options; /* borrows from below, and from the environment */
+	char credentials[PATH_MAX], config[PATH_MAX];
 };
 
 /* Checks options and head against each other; leaves in the head what paths are relative to. */

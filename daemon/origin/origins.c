@@ -10,6 +10,7 @@
 const struct source_ops *const origins[] = {
 	&source_posix,
 	&source_http,
+	&source_s3,
 	NULL,
 };
 

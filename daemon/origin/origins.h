@@ -6,6 +6,7 @@
 
 extern const struct source_ops source_posix;
 extern const struct source_ops source_http;
+extern const struct source_ops source_s3;
 
 /* NULL-terminated, in order of trial. */
 extern const struct source_ops *const origins[];

@@ -144,8 +144,15 @@ static int run_own(const struct check_job *job, struct larder_error *err)
 		.head = &head,
 		.earlier_manifest_fd = job->earlier ? CHECK_FD_EARLIER : -1,
 	};
-	int rc = check_look_as_user(job->uid, job->gid, err);
+	int rc;
 
+	/* A remote origin would be read without the user's rights. */
+	if (*job->spec.origin != '/')
+		return larder_error_set(
+			err, EOPNOTSUPP,
+			"%s cannot be scanned: only directories can (an absolute path)",
+			job->spec.origin);
+	rc = check_look_as_user(job->uid, job->gid, err);
 	if (!rc)
 		rc = check_become_user(job->uid, job->gid, err);
 	if (rc)

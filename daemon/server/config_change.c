@@ -36,6 +36,7 @@ static const char *const fixed[] = {
 	"http_retry_budget",
 	"http_ca_file",
 	"http_redirect_hosts",
+	"s3_credentials",
 };
 
 static bool is_fixed(const char *name)

@@ -18,6 +18,7 @@
 #include "fleet/address.h"
 #include "larder/catalog.h"
 #include "larder/cleanup.h"
+#include "origin/s3_profile.h"
 #include "server/config_inspect.h"
 #include "server/config_value.h"
 
@@ -296,6 +297,14 @@ static void inspect_fleet(struct config_look *look, const struct config *config)
 			*config->munge_socket ? config->munge_socket : MUNGED_SOCKET);
 }
 
+static void inspect_s3(struct config_look *look, const struct config *config)
+{
+	struct larder_error err = {0};
+
+	if (*config->s3_credentials && s3_credentials_check(config->s3_credentials, &err))
+		config_finding(look, true, "%s", err.text);
+}
+
 int config_inspect(const struct config *config, config_tell_fn tell, void *arg)
 {
 	struct config_look look = {.tell = tell, .arg = arg};
@@ -314,6 +323,7 @@ int config_inspect(const struct config *config, config_tell_fn tell, void *arg)
 	inspect_parent(&look, "socket", config->socket);
 	if (*config->metrics_file)
 		inspect_parent(&look, "metrics_file", config->metrics_file);
+	inspect_s3(&look, config);
 	config_inspect_container(&look, config);
 	return look.fatal;
 }

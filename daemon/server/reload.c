@@ -107,6 +107,7 @@ static void take_over(struct larderd *d, struct config *next)
 	KEEP(http_retry_budget);
 	KEEP(http_ca_file);
 	KEEP(http_redirect_hosts);
+	KEEP(s3_credentials);
 	KEEP(tiers);
 	KEEP(n_tiers);
 	KEEP(path);

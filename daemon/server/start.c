@@ -200,6 +200,7 @@ static void set_origin_options(struct larderd *d)
 		.ca_file = config->http_ca_file,
 		.redirect_hosts = (const char *const *)config->http_redirect_hosts.items,
 		.n_redirect_hosts = config->http_redirect_hosts.count,
+		.s3 = {.credentials_file = config->s3_credentials, .environment = true},
 	};
 }
 

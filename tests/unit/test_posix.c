@@ -60,7 +60,7 @@ static void test_kinds(void **state)
 	assert_ptr_equal(origin_kind("/data/x"), &source_posix);
 	assert_ptr_equal(origin_kind("https://x/y"), &source_http);
 	assert_ptr_equal(origin_kind("http://x/y"), &source_http);
-	assert_null(origin_kind("s3://x/y"));
+	assert_ptr_equal(origin_kind("s3://x/y"), &source_s3);
 	assert_null(origin_kind("file:///x"));
 	assert_null(origin_kind("data"));
 }
