@@ -46,8 +46,8 @@ static int denied(const struct s3_source *s3, const struct s3_error *error,
 
 	if (is(error, "SignatureDoesNotMatch"))
 		return larder_error_set(err, EACCES,
-					"the server refuses the signature: the secret key of S3 "
-					"profile %s is not the one it has (SignatureDoesNotMatch)",
+					"the server refuses the signature: the keys of S3 profile "
+					"%s are not those it has (SignatureDoesNotMatch)",
 					s3->profile);
 	if (is(error, "InvalidAccessKeyId"))
 		return larder_error_set(err, EACCES,
