@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "larder/manifest.h"
 #include "larder/text.h"
 #include "plugin.h"
 
@@ -71,12 +72,17 @@ static int parse_dataset(const char *text, struct request *r, struct larder_erro
 		return larder_error_prefix(err, "--dataset");
 	for (size_t i = 0; i < r->specs.count; i++) {
 		const struct larder_spec *spec = &r->specs.items[i];
+		enum larder_origin_form form;
+		size_t root;
 
-		if (spec->kind == LARDER_SPEC_OWN && spec->origin[0] != '/')
-			return larder_error_set(err, EINVAL,
-						"--dataset: %s=%.200s: an own dataset that is no "
-						"path of a file system " LATER,
-						spec->name, spec->origin);
+		if (spec->kind != LARDER_SPEC_OWN)
+			continue;
+		if (!strncmp(spec->origin, "s3:", 3))
+			return larder_error_set(
+				err, EINVAL, "--dataset: %s=%.200s: an own dataset at s3:// " LATER,
+				spec->name, spec->origin);
+		if (larder_origin_form(spec->origin, &form, &root, err))
+			return larder_error_prefix(err, "--dataset: %s", spec->name);
 	}
 	r->text = larder_spec_list_format(&r->specs);
 	return r->text ? 0 : larder_error_set(err, ENOMEM, "out of memory");

@@ -163,6 +163,10 @@ int origin_find(const char *catalog, const struct larder_spec_list *specs,
 
 		if (spec->kind == LARDER_SPEC_CATALOG)
 			in_catalog = true;
+		else if (*spec->origin != '/')
+			return larder_error_set(err, EINVAL,
+						"%s is at a URL, which no job can read as files",
+						spec->name);
 		else if (marker_origin_add(marker, spec->name, LARDER_OWN_VERSION, "",
 					   spec->origin))
 			return larder_error_set(err, EINVAL, "%s: its path cannot be handed on",

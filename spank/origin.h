@@ -12,10 +12,11 @@
 #include "marker.h"
 
 /*
- * Adds an origin for every spec to marker->origins: an own dataset's path as it is, a catalog
- * dataset's first origin that is a path of a file system. The catalog is read by a child process
- * that is given up after timeout_ms, for a shared file system may hang. `fixed` (may be empty):
- * the same names with the versions of the submission. 0; -errno when not all were found.
+ * Adds an origin for every spec to marker->origins: an own dataset's path as it is (a URL is
+ * -EINVAL), a catalog dataset's first origin that is a path of a file system. The catalog is read
+ * by a child process that is given up after timeout_ms, for a shared file system may hang. `fixed`
+ * (may be empty): the same names with the versions of the submission. 0; -errno when not all were
+ * found.
  */
 int origin_find(const char *catalog, const struct larder_spec_list *specs,
 		const struct larder_spec_list *fixed, uid_t uid, gid_t gid, int timeout_ms,

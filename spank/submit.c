@@ -195,6 +195,26 @@ static int fix(spank_t sp, const struct settings *settings, const struct request
 	return 0;
 }
 
+/* A URL is no path that a job could read instead. */
+static int check_own(const struct request *request, struct larder_error *err)
+{
+	bool direct =
+		request->mode == LARDER_MODE_BYPASS || request->on_fail == LARDER_ON_FAIL_BYPASS;
+
+	for (size_t i = 0; i < request->specs.count; i++) {
+		const struct larder_spec *spec = &request->specs.items[i];
+
+		if (direct && spec->kind == LARDER_SPEC_OWN && *spec->origin != '/')
+			return larder_error_set(
+				err, EINVAL,
+				"dataset \"%s\" is at a URL, which no job can read as "
+				"files: leave bypass out of --dataset-on-fail and "
+				"--dataset-mode",
+				spec->name);
+	}
+	return 0;
+}
+
 void submit_check(spank_t sp, struct plugin *plugin, const struct settings *settings,
 		  bool allocator)
 {
@@ -211,6 +231,8 @@ void submit_check(spank_t sp, struct plugin *plugin, const struct settings *sett
 	if (!plugin->values[OPTION_DATASET])
 		return;
 	rc = request_parse(plugin->values, &request, &err);
+	if (!rc)
+		rc = check_own(&request, &err);
 	if (!rc)
 		rc = fix(sp, settings, &request, &err);
 	request_fini(&request);

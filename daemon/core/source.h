@@ -37,6 +37,12 @@ struct source_s3 {
 	bool environment;			 /* AWS_* of this process count, too */
 };
 
+/* Where a user's own URL may lead, whatever it is called: origin/http_filter.h. Borrowed. */
+struct source_filter {
+	const char *const *deny, *const *allow; /* addresses, networks, hosts, domains */
+	unsigned int n_deny, n_allow;
+};
+
 /* How remote origins are read. Borrowed while a source of it is open. */
 struct source_options {
 	unsigned int connections; /* of one source at the same time */
@@ -51,6 +57,10 @@ struct source_options {
 	 * proves that the file is still the same one. */
 	bool unverified;
 	const _Atomic bool *stop; /* NULL: only put tells */
+	/* Of a user's own URL: every address that is connected to is judged, and no proxy is asked.
+	 * NULL: the site's own origins. */
+	const struct source_filter *filter;
+	const char *login_text; /* that user's logins at web servers (origin/http_login.h); NULL */
 	struct source_s3 s3;
 };
 /* What config.def has, for who reads no configuration. */

@@ -33,23 +33,12 @@ static bool same_paths(const struct scan_paths *a, const struct scan_paths *b)
 	return true;
 }
 
-/* What stands behind an origin's root, as paths: one file, or many by braces. */
-static int expand(const char *rest, struct scan_paths *paths, struct larder_error *err)
-{
-	char path[LARDER_PATH_BYTES + 1];
-	int rc = scan_paths_decode(rest, path, err);
-
-	if (!rc)
-		rc = scan_paths_expand(paths, path, 0, err);
-	return rc ? rc : scan_paths_settle(paths, err);
-}
-
 /* A mirror is written in the same way as the first origin, or plainly. */
 static int take_mirror(const char *origin, const char *rest, const struct scan_paths *first,
 		       struct larder_error *err)
 {
 	struct scan_paths again = {0};
-	int rc = expand(rest, &again, err);
+	int rc = scan_paths_named(&again, rest, err);
 
 	if (!rc && !same_paths(&again, first))
 		rc = larder_error_set(err, EINVAL,
@@ -88,7 +77,7 @@ static int take_form(const struct ctl_options *options, char *origin, bool first
 	else if (first && form == LARDER_ORIGIN_LIST)
 		url->list = strdup(origin);
 	else if (first)
-		rc = expand(origin + root + 1, &url->paths, err);
+		rc = scan_paths_named(&url->paths, origin + root + 1, err);
 	origin[root] = '\0';
 	return rc;
 }

@@ -87,6 +87,8 @@ int larder_origin_form(const char *origin, enum larder_origin_form *form, size_t
 		return 0;
 	host += 3;
 	path = host + strcspn(host, "/");
+	if (strncmp(origin, "s3:", 3) != 0 && strpbrk(origin, "?#"))
+		return refuse(err, origin, "leave out what begins with ? or #");
 	if (memchr(host, '{', (size_t)(path - host)))
 		return refuse(err, origin, "braces have no place in a host's or bucket's name");
 	return form_of_url(origin, path, strncmp(origin, "s3:", 3) == 0, form, root, err);

@@ -57,6 +57,7 @@ void http_source_fini(struct http_source *source)
 	free(source->sign.secret);
 	free(source->sign.key_id);
 	free(source->sign.scheme);
+	http_login_fini(&source->login);
 	free(source->root);
 	free(source->host);
 }
@@ -141,6 +142,8 @@ static int http_open(const char *origin, const struct source_as *as,
 	source->base.ops = &source_http;
 	source->dialect = &plain;
 	rc = http_source_init(source, origin, origin, options, err);
+	if (!rc && source->tls && source->options.login_text)
+		rc = http_login_find(source->options.login_text, origin, &source->login, err);
 	if (rc) {
 		http_close(&source->base);
 		return rc;

@@ -41,7 +41,9 @@ struct http_fetch {
 	size_t page_len;
 	int rc; /* what ends it for good; the sentence is in why */
 	struct larder_error why;
-	int64_t after_ms; /* Retry-After; -1: none */
+	char host[256];		     /* that is asked, after redirects; for the filter */
+	struct larder_error refused; /* an address that must not be connected to; code 0: none */
+	int64_t after_ms;	     /* Retry-After; -1: none */
 	/* of the stall watch */
 	int64_t window_ms, put_ms, asked_ms;
 	uint64_t window_bytes;

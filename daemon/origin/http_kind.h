@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "core/source.h"
+#include "origin/http_login.h"
 
 struct curl_slist;
 struct http_handle;
@@ -47,6 +48,7 @@ struct http_source {
 	bool tls;
 	const struct http_dialect *dialect;
 	struct http_sign sign;	    /* owned; the secret is wiped at the end */
+	struct http_login login;    /* a user's own */
 	struct curl_slist *headers; /* beside the usual ones, owned */
 	struct source_options options;
 	pthread_mutex_t lock;

@@ -243,6 +243,11 @@ static int code_failed(struct http_fetch *fetch, CURLcode code, enum retry_class
 	char shown[CURL_ERROR_SIZE];
 
 	*class = class_of_code(fetch, code);
+	if (fetch->refused.code && code == CURLE_COULDNT_CONNECT) {
+		*class = RETRY_NEVER;
+		fetch->why = fetch->refused;
+		return -fetch->why.code;
+	}
 	if (fetch->stalled)
 		return larder_error_set(
 			&fetch->why, ETIMEDOUT,

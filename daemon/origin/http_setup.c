@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "origin/http.h"
+#include "origin/http_filter.h"
 
 #define BUFFER_BYTES (512L * 1024)
 
@@ -60,6 +62,67 @@ static void set_sign(struct http_fetch *fetch)
 	curl_easy_setopt(curl, CURLOPT_PASSWORD, sign->secret);
 }
 
+/* --- of a user's own URL */
+
+/* libcurl is about to connect: the last word, after all redirects and the resolver's. */
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	struct http_fetch *fetch = arg;
+	int fd;
+
+	(void)purpose;
+	if (http_filter_address(fetch->source->options.filter, fetch->host, &address->addr,
+				&fetch->refused))
+		return CURL_SOCKET_BAD;
+	fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+static void note_host(struct http_fetch *fetch, const char *text)
+{
+	CURLU *url = curl_url();
+	char *host = NULL;
+
+	*fetch->host = '\0';
+	if (url && !curl_url_set(url, CURLUPART_URL, text, 0) &&
+	    !curl_url_get(url, CURLUPART_HOST, &host, 0))
+		snprintf(fetch->host, sizeof(fetch->host), "%s", host);
+	curl_free(host);
+	curl_url_cleanup(url);
+}
+
+/* A proxy would connect to what it likes. */
+static void set_filter(struct http_fetch *fetch, const char *url)
+{
+	CURL *curl = fetch->handle->curl;
+
+	fetch->refused.code = 0;
+	if (!fetch->source->options.filter)
+		return;
+	note_host(fetch, url);
+	curl_easy_setopt(curl, CURLOPT_PROXY, "");
+	curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, fetch);
+}
+
+/* Never in the clear, and never to where a redirect leads. */
+static void set_login(struct http_fetch *fetch, const char *url)
+{
+	const struct http_login *login = &fetch->source->login;
+	CURL *curl = fetch->handle->curl;
+
+	if (strncmp(url, "https:", 6) != 0 || !http_same_server(url, fetch->source->root))
+		return;
+	if (login->bearer) {
+		curl_easy_setopt(curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
+		curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, login->bearer);
+	} else if (login->user) {
+		curl_easy_setopt(curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+		curl_easy_setopt(curl, CURLOPT_USERNAME, login->user);
+		curl_easy_setopt(curl, CURLOPT_PASSWORD, login->password);
+	}
+}
+
 void http_set_options(struct http_fetch *fetch, const char *url)
 {
 	const struct source_options *options = &fetch->source->options;
@@ -81,4 +144,6 @@ void http_set_options(struct http_fetch *fetch, const char *url)
 	curl_easy_setopt(curl, CURLOPT_MAXCONNECTS, 2L); /* a second for a redirect's host */
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "larder/" LARDER_VERSION);
 	set_sign(fetch);
+	set_filter(fetch, url);
+	set_login(fetch, url);
 }

@@ -183,3 +183,13 @@ int scan_paths_expand(struct scan_paths *paths, const char *text, uint32_t line,
 	} while (!rc && advance(&braces));
 	return rc;
 }
+
+int scan_paths_named(struct scan_paths *paths, const char *rest, struct larder_error *err)
+{
+	char path[LARDER_PATH_BYTES + 1];
+	int rc = scan_paths_decode(rest, path, err);
+
+	if (!rc)
+		rc = scan_paths_expand(paths, path, 0, err);
+	return rc ? rc : scan_paths_settle(paths, err);
+}

@@ -50,6 +50,9 @@ int scan_paths_settle(struct scan_paths *paths, struct larder_error *err);
  */
 int scan_paths_expand(struct scan_paths *paths, const char *text, uint32_t line,
 		      struct larder_error *err);
+/* What stands behind an origin's root in a URL (larder_origin_form): many paths by braces, or one.
+ * Settled. */
+int scan_paths_named(struct scan_paths *paths, const char *rest, struct larder_error *err);
 /* Looks at each one with several threads and tells it with what the list says, as source_ops.list
  * does. -ESTALE: another size than the list's. */
 int scan_paths_look(struct source *source, const struct scan_paths *paths, unsigned int threads,

@@ -17,6 +17,7 @@
 #include "server/check.h"
 #include "server/dataset.h"
 #include "server/hash.h"
+#include "server/own_remote.h"
 
 struct access_ask {
 	struct access_ask *prev, *next;
@@ -149,6 +150,7 @@ static void on_checked(struct check_result *result, void *arg)
 		.err = &result->err,
 		.head = result->rc ? NULL : remember(check, result),
 		.manifest_fd = result->rc ? -1 : result->manifest_fd,
+		.remote = result->remote,
 	};
 
 	check->child = NULL;
@@ -189,6 +191,7 @@ static int check_begin(struct larderd *d, const struct access_question *q, const
 		       struct access_check **out, struct larder_error *err)
 {
 	struct access_check *check = calloc(1, sizeof(*check) + strlen(key) + 1);
+	auto_free char *remote = NULL;
 	auto_fd int earlier = -1;
 	int rc;
 
@@ -200,6 +203,8 @@ static int check_begin(struct larderd *d, const struct access_question *q, const
 	check->own = q->spec->kind == LARDER_SPEC_OWN;
 	if (check->own)
 		earlier = earlier_manifest(d, q->spec, q->uid);
+	if (check->own && *q->spec->origin != '/')
+		remote = own_remote_settings(&d->config);
 	rc = check_start(d->event,
 			 &(struct check_request){
 				 .spec = q->spec,
@@ -208,6 +213,7 @@ static int check_begin(struct larderd *d, const struct access_question *q, const
 				 .catalog = d->config.catalog,
 				 .tmp_dir = d->config.state_dir,
 				 .earlier_manifest_fd = earlier,
+				 .remote = remote,
 				 .timeout_ms = q->timeout_ms,
 			 },
 			 on_checked, check, &check->child, err);
@@ -218,6 +224,20 @@ static int check_begin(struct larderd *d, const struct access_question *q, const
 	HASH_ADD_STR(d->access->checks, key, check);
 	*out = check;
 	return 0;
+}
+
+/* What the site lets users name. */
+static int own_allowed(const struct larderd *d, const struct larder_spec *spec,
+		       struct larder_error *err)
+{
+	if (d->config.own_datasets && (d->config.own_urls || *spec->origin == '/'))
+		return 0;
+	return larder_error_set(
+		err, EPERM,
+		"%s=%.200s: users name no %s of their own here (%s in larder.conf); ask "
+		"for it to be published",
+		spec->name, spec->origin, d->config.own_datasets ? "URLs" : "datasets",
+		d->config.own_datasets ? "own_urls" : "own_datasets");
 }
 
 int access_ask(struct larderd *d, const struct access_question *q, access_fn fn, void *arg,
@@ -231,6 +251,11 @@ int access_ask(struct larderd *d, const struct access_question *q, access_fn fn,
 	int rc;
 
 	*out = NULL;
+	if (q->spec->kind == LARDER_SPEC_OWN) {
+		rc = own_allowed(d, q->spec, err);
+		if (rc)
+			return rc;
+	}
 	if (!key)
 		return larder_error_set(err, ENOMEM, "out of memory");
 	known = q->fresh ? NULL : memory_get(cache, key);

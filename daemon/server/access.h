@@ -14,12 +14,14 @@
 #include "larder/spec.h"
 
 struct access_ask;
+struct own_remote;
 
 struct access_answer {
 	int rc; /* 0, or as check_result says */
 	const struct larder_error *err;
 	const struct larder_manifest_head *head; /* rc 0; borrowed */
-	int manifest_fd; /* -1 when the answer came from memory; dup it to keep it */
+	struct own_remote *remote; /* of a user's own URL; own_remote_ref it to keep it */
+	int manifest_fd;	   /* -1 when the answer came from memory; dup it to keep it */
 };
 typedef void (*access_fn)(const struct access_answer *answer, void *arg);
 

@@ -13,8 +13,9 @@
 #include "server/check_message.h"
 #include "server/check_own.h"
 #include "server/child.h"
+#include "server/own_remote.h"
 
-#define PACKETS_MAX 2 /* found and done; a child that says more is not ours any more */
+#define PACKETS_MAX 2 /* found or secret, and done; who says more is not ours any more */
 
 struct check {
 	struct child *child; /* NULL: dead */
@@ -26,6 +27,7 @@ struct check {
 	unsigned int packets;
 	struct check_own own; /* own.used: a user's own dataset */
 	char *name;	      /* of the dataset, owned */
+	char *remote;	      /* own_remote_settings' text, of an own URL; owned; NULL */
 	char digest[LARDER_DIGEST_HEX + 1];
 	int64_t started_ms, timeout_ms;
 	struct check_result result;
@@ -50,6 +52,8 @@ static void check_free(struct check *check)
 	larder_manifest_head_fini(&check->result.head);
 	if (check->result.manifest_fd >= 0)
 		close(check->result.manifest_fd);
+	own_remote_unref(check->result.remote);
+	free(check->remote);
 	free(check->name);
 	free(check);
 }
@@ -64,6 +68,7 @@ static void answer(struct check *check, int rc)
 	result.rc = rc;
 	result.took_ms = mono_ms() - check->started_ms;
 	check->result.manifest_fd = -1;
+	check->result.remote = NULL;
 	check->result.head = (struct larder_manifest_head){0};
 	if (rc) {
 		larder_manifest_head_fini(&result.head);
@@ -75,6 +80,7 @@ static void answer(struct check *check, int rc)
 	check_free(check);
 	fn(&result, arg);
 	larder_manifest_head_fini(&result.head);
+	own_remote_unref(result.remote);
 	if (result.manifest_fd >= 0)
 		close(result.manifest_fd);
 }
@@ -113,6 +119,23 @@ static int take_found(struct check *check, struct check_packet *packet)
 	return 0;
 }
 
+/* A user's own files: they open nothing that is not this user's already. */
+static int take_secret(struct check *check, struct check_packet *packet)
+{
+	const char *logins = packet->fields[1], *profiles = packet->fields[2];
+	int rc = -EPROTO;
+
+	if (check->remote && !check->result.remote && packet->fd < 0 &&
+	    strlen(logins) <= 2 * OWN_CREDENTIALS_MAX &&
+	    strlen(profiles) <= 3 * OWN_CREDENTIALS_MAX) {
+		check->result.remote = own_remote_create(check->remote, logins, profiles);
+		rc = check->result.remote ? 0 : -EPROTO;
+	}
+	explicit_bzero(packet->bytes, sizeof(packet->bytes));
+	packet->fields[0] = "secret";
+	return rc;
+}
+
 static int take_done(struct check *check, const struct check_packet *packet, int *rc)
 {
 	struct larder_error *err = &check->result.err;
@@ -140,6 +163,8 @@ static bool take_packet(struct check *check, struct check_packet *packet)
 		rc = -EPROTO;
 	else if (check_packet_is(packet, "found", 3))
 		rc = take_found(check, packet);
+	else if (check_packet_is(packet, "secret", 3))
+		rc = take_secret(check, packet);
 	else if (check_packet_is(packet, "done", 3) && packet->fd < 0)
 		rc = take_done(check, packet, &verdict);
 	if (packet->fd >= 0)
@@ -194,6 +219,10 @@ static void on_dead(int status, void *arg)
 	check->child = NULL;
 	if (!drain(check)) /* what it said before it died */
 		return;
+	if (check->remote && check->done && !check->result.remote) {
+		answer_nonsense(check, "without the origin's credentials");
+		return;
+	}
 	if (check->own.used && check->done) {
 		answer(check, check_own_take(&check->own, &check->result.head,
 					     &check->result.manifest_fd, &check->result.err));
@@ -243,8 +272,9 @@ static int send_request(int sock, const struct check_request *request, struct la
 				       request->earlier_manifest_fd >= 0 ? "1" : "0",
 				       spec,
 				       request->catalog ? request->catalog : "",
+				       request->remote ? request->remote : "",
 			       },
-			       8, -1);
+			       9, -1);
 	if (rc)
 		return larder_error_set(err, rc, "ask the check of dataset \"%s\": %s",
 					request->spec->name, strerror(-rc));
@@ -327,8 +357,11 @@ int check_start(sd_event *event, const struct check_request *request, check_fn f
 	check->timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : 1;
 	snprintf(check->digest, sizeof(check->digest), "%s", request->spec->digest);
 	check->name = strdup(request->spec->name);
-	rc = check->name ? check_begin(event, check, request, err)
-			 : larder_error_set(err, ENOMEM, "out of memory");
+	if (request->remote)
+		check->remote = strdup(request->remote);
+	rc = check->name && !check->remote == !request->remote
+		     ? check_begin(event, check, request, err)
+		     : larder_error_set(err, ENOMEM, "out of memory");
 	if (rc) {
 		check_free(check);
 		return rc;

@@ -17,6 +17,7 @@
 #include "larder/spec.h"
 
 struct check;
+struct own_remote;
 
 struct check_request {
 	const struct larder_spec *spec; /* catalog: is found there as that user; own: is scanned as
@@ -28,6 +29,8 @@ struct check_request {
 				child drops its rights */
 	int earlier_manifest_fd; /* own: digests to take over; -1: none. Borrowed until check_start
 				    returns */
+	const char
+		*remote; /* own_remote_settings' text, for an own URL; NULL: a path, or catalog */
 	int64_t timeout_ms;
 };
 
@@ -43,6 +46,7 @@ struct check_result {
 	/* rc 0: */
 	struct larder_manifest_head head; /* take it by copying and zeroing, else check fini's it */
 	int manifest_fd;		  /* whole manifest, readable; set to -1 to keep it */
+	struct own_remote *remote;	  /* of an own URL; own_remote_ref it to keep it */
 	int64_t took_ms;
 };
 typedef void (*check_fn)(struct check_result *result, void *arg);

@@ -8,11 +8,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #include "larder/catalog.h"
 #include "larder/cleanup.h"
-#include "scan/scan.h"
 #include "server/check.h"
 #include "server/check_helper.h"
 #include "server/check_message.h"
@@ -136,39 +134,6 @@ static int run_catalog(const struct check_job *job, struct larder_error *err)
 	return rc;
 }
 
-static int run_own(const struct check_job *job, struct larder_error *err)
-{
-	struct larder_manifest_head head = {.access.kind = LARDER_ACCESS_USERS}, done = {0};
-	struct scan_params params = {
-		.origin = job->spec.origin,
-		.head = &head,
-		.earlier_manifest_fd = job->earlier ? CHECK_FD_EARLIER : -1,
-	};
-	int rc;
-
-	/* A remote origin would be read without the user's rights. */
-	if (*job->spec.origin != '/')
-		return larder_error_set(
-			err, EOPNOTSUPP,
-			"%s cannot be scanned: only directories can (an absolute path)",
-			job->spec.origin);
-	rc = check_look_as_user(job->uid, job->gid, err);
-	if (!rc)
-		rc = check_become_user(job->uid, job->gid, err);
-	if (rc)
-		return rc;
-	snprintf(head.name, sizeof(head.name), "%s", job->spec.name);
-	snprintf(head.version, sizeof(head.version), "%s", LARDER_OWN_VERSION);
-	snprintf(head.access.who, sizeof(head.access.who), "%u", job->uid);
-	head.origins[0] = job->spec.origin;
-	head.n_origins = 1;
-	head.created_s = time(NULL);
-	rc = scan_run(&params, CHECK_FD_OUT, &done, err);
-	if (!rc)
-		larder_manifest_head_fini(&done);
-	return rc;
-}
-
 static int parse_id(const char *text, unsigned int *id)
 {
 	uint64_t value;
@@ -187,7 +152,7 @@ static int parse_job(const struct check_packet *packet, struct check_job *job,
 	uint64_t timeout;
 	int rc;
 
-	if (!check_packet_is(packet, "check", 8) || parse_id(f[2], &job->uid) ||
+	if (!check_packet_is(packet, "check", 9) || parse_id(f[2], &job->uid) ||
 	    parse_id(f[3], &job->gid) || larder_u64_parse(f[4], &timeout, NULL) ||
 	    timeout > INT32_MAX)
 		return larder_error_set(err, EPROTO, "the request of the check cannot be read");
@@ -202,7 +167,8 @@ static int parse_job(const struct check_packet *packet, struct check_job *job,
 		return larder_error_set(err, EPROTO, "the request of the check cannot be read");
 	}
 	job->catalog = strdup(f[7]);
-	if (!job->catalog) {
+	job->remote = strdup(f[8]);
+	if (!job->catalog || !job->remote) {
 		larder_spec_fini(&job->spec);
 		return larder_error_set(err, ENOMEM, "out of memory");
 	}
@@ -237,9 +203,10 @@ static int run(struct larder_error *err)
 		return rc;
 	rc = check_confine(&job, err);
 	if (!rc)
-		rc = job.own ? run_own(&job, err) : run_catalog(&job, err);
+		rc = job.own ? check_run_own(&job, err) : run_catalog(&job, err);
 	larder_spec_fini(&job.spec);
 	free(job.catalog);
+	free(job.remote);
 	return rc;
 }
 

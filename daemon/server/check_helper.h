@@ -18,6 +18,7 @@ struct check_job {
 	int64_t timeout_ms;
 	struct larder_spec spec; /* owned */
 	char *catalog;		 /* owned */
+	char *remote;		 /* own_remote_settings' text; owned */
 };
 
 /* Bounds of this process: processor time, memory, files, no core, no new privileges, dies with its
@@ -31,6 +32,11 @@ int check_look_as_user(uid_t uid, gid_t gid, struct larder_error *err);
 int check_look_as_root(struct larder_error *err);
 /* For good: no way back is left, and that is verified. */
 int check_become_user(uid_t uid, gid_t gid, struct larder_error *err);
+
+/* By NSS, to free; NULL: there is none. -errno: NSS does not answer. */
+int check_user_home(uid_t uid, char **home);
+/* As the user: the scan of the user's own dataset into CHECK_FD_OUT, and its secrets told. */
+int check_run_own(const struct check_job *job, struct larder_error *err);
 
 /*
  * As the user: can one of the manifest's origins be read? 0; -ENOENT: its directory is closed or

@@ -76,10 +76,11 @@ int check_confine(const struct check_job *job, struct larder_error *err)
 	return rc;
 }
 
-/* The user's name by NSS, to free. 0 with NULL: there is none. -errno: NSS does not answer. */
-static int user_name(uid_t uid, char **name)
+/* What pick finds in the user's entry in NSS, to free. 0 with NULL: there is none. -errno: NSS does
+ * not answer. */
+static int user_field(uid_t uid, char *(*pick)(const struct passwd *entry), char **field)
 {
-	*name = NULL;
+	*field = NULL;
 	for (size_t room = 1024; room <= NSS_BUFFER_MAX; room *= 4) {
 		auto_free char *buf = malloc(room);
 		struct passwd entry, *found = NULL;
@@ -87,18 +88,33 @@ static int user_name(uid_t uid, char **name)
 
 		if (rc == ERANGE)
 			continue;
-		if (found && !(*name = strdup(found->pw_name)))
+		if (found && !(*field = strdup(pick(found))))
 			return -ENOMEM;
 		return found || rc == ENOENT || rc == ESRCH ? 0 : -rc;
 	}
 	return -ERANGE;
 }
 
+static char *pick_name(const struct passwd *entry)
+{
+	return entry->pw_name;
+}
+
+static char *pick_home(const struct passwd *entry)
+{
+	return entry->pw_dir;
+}
+
+int check_user_home(uid_t uid, char **home)
+{
+	return user_field(uid, pick_home, home);
+}
+
 static int take_groups(uid_t uid, gid_t gid, struct larder_error *err)
 {
 	auto_free char *name = NULL;
 	auto_free gid_t *groups = NULL;
-	int count = GROUPS_MAX, rc = user_name(uid, &name);
+	int count = GROUPS_MAX, rc = user_field(uid, pick_name, &name);
 
 	if (rc)
 		return larder_error_set(err, rc, "the user database does not tell about uid %u: %s",

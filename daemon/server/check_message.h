@@ -2,9 +2,12 @@
  * What check.c and its child (check_helper*.c) say to each other, over one SOCK_SEQPACKET pair:
  * packets of strings, each ended by a NUL.
  *
- *   request  check, own|catalog, uid, gid, timeout in ms, earlier manifest 0|1, spec, catalog
+ *   request  check, own|catalog, uid, gid, timeout in ms, earlier manifest 0|1, spec, catalog,
+ *            settings of a user's own URL (server/own_remote.h)
  *   found    found, publisher's uid, head      with the manifest as one SCM_RIGHTS descriptor;
  *                                              sent by root code, before it becomes the user
+ *   secret   secret, logins, profiles        a user's own URL: the credentials for its transfer;
+ *                                              sent as that user, of that user's files
  *   done     done, errno or 0, sentence
  */
 #ifndef SERVER_CHECK_MESSAGE_H
@@ -18,7 +21,7 @@
 #include "larder/spec.h"
 
 #define CHECK_PACKET_MAX (128 * 1024)
-#define CHECK_FIELDS_MAX 8
+#define CHECK_FIELDS_MAX 9
 
 /* Descriptors of the child. */
 enum { CHECK_FD_SOCKET = 0, CHECK_FD_OUT = 3, CHECK_FD_EARLIER = 4, CHECK_N_FDS = 5 };

@@ -35,10 +35,17 @@ static int open_pair(struct check_own *own, const char *tmp_dir, struct larder_e
 int check_own_init(struct check_own *own, const struct check_request *request,
 		   struct larder_error *err)
 {
+	enum larder_origin_form form;
+	size_t root;
+	int rc;
+
 	own->used = true;
 	own->uid = request->uid;
 	own->name = strdup(request->spec->name);
-	own->origin = strdup(request->spec->origin);
+	rc = larder_origin_form(request->spec->origin, &form, &root, err);
+	if (rc)
+		return rc;
+	own->origin = strndup(request->spec->origin, root);
 	if (!own->name || !own->origin)
 		return larder_error_set(err, ENOMEM, "out of memory");
 	return open_pair(own, request->tmp_dir, err);

@@ -11,9 +11,9 @@
 
 struct check_own {
 	bool used;
-	int write_fd; /* the child's; -1 once handed over */
-	int read_fd;  /* ours */
-	char *name, *origin;
+	int write_fd;	     /* the child's; -1 once handed over */
+	int read_fd;	     /* ours */
+	char *name, *origin; /* origin: what its paths are relative to */
 	uid_t uid;
 };
 

@@ -9,6 +9,7 @@
 #include <sys/un.h>
 
 #include "larder/text.h"
+#include "origin/http_filter.h"
 #include "server/config_value.h"
 
 bool config_path_within(const char *path, const char *dir)
@@ -116,6 +117,17 @@ static int tier_places(const struct config *config, const struct config_where *w
 	return rc;
 }
 
+/* What could not be compared with an address would let it through. */
+static int own_hosts(const struct config_list *list, const char *key,
+		     const struct config_where *where, struct larder_error *err)
+{
+	int rc = 0;
+
+	for (unsigned int i = 0; !rc && i < list->count; i++)
+		rc = http_filter_item_check(list->items[i], err);
+	return rc ? larder_error_prefix(err, "%s: %s", where->file, key) : 0;
+}
+
 int config_rules(const struct config *config, const struct config_where *where,
 		 struct larder_error *err)
 {
@@ -132,5 +144,8 @@ int config_rules(const struct config *config, const struct config_where *where,
 			err, EINVAL,
 			"%s:%d: socket = \"%s\" is too long: a socket's path has at most %zu bytes",
 			where->file, where->socket_line, config->socket, longest);
+	if (own_hosts(&config->own_hosts_deny, "own_hosts_deny", where, err) ||
+	    own_hosts(&config->own_hosts_allow, "own_hosts_allow", where, err))
+		return -EINVAL;
 	return tier_places(config, where, err);
 }

@@ -54,6 +54,8 @@ void dataset_describe(const struct larder_spec *spec, const struct larder_manife
 	copy_text(tree->origin, sizeof(tree->origin), head->n_origins ? head->origins[0] : "");
 	larder_access_format(&head->access, tree->access, sizeof(tree->access));
 	if (spec->kind == LARDER_SPEC_OWN) {
+		/* as the user wrote it: with the braces or the list */
+		copy_text(tree->origin, sizeof(tree->origin), spec->origin);
 		tree->owner = uid;
 		tree->publisher = uid;
 		snprintf(tree->domain, sizeof(tree->domain), "u%u", uid);

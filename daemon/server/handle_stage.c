@@ -81,7 +81,7 @@ static void on_allowed(const struct access_answer *answer, void *arg)
 	}
 	if (rc == 0)
 		rc = order_stage(d, tree.id, fcntl(answer->manifest_fd, F_DUPFD_CLOEXEC, 3),
-				 staging->spec.subset, &err);
+				 staging->spec.subset, answer->remote, &err);
 	if (rc < 0)
 		session_fail(session, &err);
 	else

@@ -11,6 +11,8 @@
 
 #include <utlist.h>
 
+#include "server/own_remote.h"
+
 struct order {
 	struct interest interest; /* first */
 	struct order *prev, *next;
@@ -21,6 +23,7 @@ struct order {
 static void order_free(struct order *order)
 {
 	DL_DELETE(order->d->orders, order);
+	own_remote_unref(order->interest.remote);
 	free(order->subset);
 	free(order);
 }
@@ -33,7 +36,7 @@ static void order_done(struct interest *interest, int rc, const struct larder_er
 }
 
 int order_stage(struct larderd *d, uint64_t tree_id, int manifest_fd, const char *subset,
-		struct larder_error *err)
+		struct own_remote *remote, struct larder_error *err)
 {
 	struct order *order = calloc(1, sizeof(*order));
 	int rc;
@@ -47,6 +50,7 @@ int order_stage(struct larderd *d, uint64_t tree_id, int manifest_fd, const char
 	order->d = d;
 	order->interest.done = order_done;
 	order->interest.subset = order->subset;
+	order->interest.remote = own_remote_ref(remote);
 	DL_APPEND(d->orders, order);
 	rc = stage_join(d, tree_id, manifest_fd, &order->interest, err);
 	if (rc < 0)

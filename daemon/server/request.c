@@ -17,6 +17,7 @@
 #include "server/dataset.h"
 #include "server/log.h"
 #include "server/names.h"
+#include "server/own_remote.h"
 
 static void want_check(struct want *want, bool fresh);
 
@@ -57,6 +58,8 @@ static void want_fini(struct want *want)
 	access_cancel(want->ask);
 	want->ask = NULL;
 	stage_leave(&want->interest);
+	own_remote_unref(want->interest.remote);
+	want->interest.remote = NULL;
 	if (want->manifest_fd >= 0)
 		close(want->manifest_fd);
 	want->manifest_fd = -1;
@@ -201,6 +204,13 @@ void want_failed(struct want *want, int rc, const struct larder_error *err)
 
 /* --- checks */
 
+/* Kept from now until the want is gone. */
+static void want_remote(struct want *want, const struct access_answer *answer)
+{
+	own_remote_unref(want->interest.remote);
+	want->interest.remote = own_remote_ref(answer->remote);
+}
+
 static void on_answer(const struct access_answer *answer, void *arg)
 {
 	struct want *want = arg;
@@ -213,6 +223,7 @@ static void on_answer(const struct access_answer *answer, void *arg)
 		dataset_describe(&want->spec, answer->head, request->uid, &want->tree);
 		want->described = true;
 		want->state = WANT_RESOLVED;
+		want_remote(want, answer);
 		if (want->manifest_fd < 0 && answer->manifest_fd >= 0)
 			want->manifest_fd = fcntl(answer->manifest_fd, F_DUPFD_CLOEXEC, 3);
 	}

@@ -10,6 +10,7 @@
 #include "larder/cleanup.h"
 #include "server/admit.h"
 #include "server/log.h"
+#include "server/own_remote.h"
 #include "server/request.h"
 
 /* Rows are collected first: starting a request writes, and a walk must not. */
@@ -77,12 +78,55 @@ static int parse_views(struct request *request, char *views, struct larder_error
 	return 0;
 }
 
+/* The user's credentials are there again; what was found is what the job holds, or it is not. */
+static void on_asked_again(const struct access_answer *answer, void *arg)
+{
+	struct want *want = arg;
+	struct larder_error err = {0};
+
+	want->ask = NULL;
+	if (answer->rc)
+		err = *answer->err;
+	else if (strcmp(answer->head->digest, want->tree.digest) != 0)
+		larder_error_set(&err, ESTALE, "%s changed at its origin while it was staged",
+				 want->spec.name);
+	if (err.code) {
+		want_failed(want, -err.code, &err);
+		return;
+	}
+	want->interest.remote = own_remote_ref(answer->remote);
+	admit_join(want);
+}
+
+/* A user's own URL: its credentials were in the memory of the daemon that was. */
+static void ask_again(struct want *want)
+{
+	struct request *request = want->request;
+	struct larder_error err = {0};
+	const struct access_question question = {
+		.spec = &want->spec,
+		.uid = request->uid,
+		.gid = request->gid,
+		.timeout_ms = request->d->config.wait_max,
+	};
+
+	if (access_ask(request->d, &question, on_asked_again, want, &want->ask, &err))
+		want_failed(want, -err.code, &err);
+}
+
 /* What was still being staged for a job that runs already (--dataset-wait=none) goes on. */
 static void stage_on(struct request *request)
 {
-	for (unsigned int i = 0; i < request->n_wants; i++)
-		if (request->wants[i].state == WANT_STAGING)
-			admit_join(&request->wants[i]);
+	for (unsigned int i = 0; i < request->n_wants; i++) {
+		struct want *want = &request->wants[i];
+
+		if (want->state != WANT_STAGING)
+			continue;
+		if (want->spec.kind == LARDER_SPEC_OWN && *want->tree.origin != '/')
+			ask_again(want);
+		else
+			admit_join(want);
+	}
 }
 
 static int restore_settled(struct larderd *d, struct inv_job *job, struct larder_error *err)

@@ -146,6 +146,12 @@ int want_parse(struct want *want, const char *line, struct larder_error *err)
 	tree->bytes = strtoull(field[7], NULL, 10);
 	want->spec.subset = field[8][0] ? strdup(field[8]) : NULL;
 	snprintf(tree->origin, sizeof(tree->origin), "%s", field[9]);
+	if (!strcmp(tree->version, LARDER_OWN_VERSION)) { /* no dataset of the catalog has it */
+		want->spec.kind = LARDER_SPEC_OWN;
+		want->spec.origin = strdup(tree->origin);
+		if (!want->spec.origin)
+			return larder_error_set(err, ENOMEM, "out of memory");
+	}
 	want->described = true;
 	want->manifest_fd = -1;
 	return 0;

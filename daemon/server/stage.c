@@ -17,6 +17,7 @@
 #include "server/dataset.h"
 #include "server/evictor.h"
 #include "server/log.h"
+#include "server/own_remote.h"
 #include "server/space.h"
 #include "server/stage_inside.h"
 #include "server/stage_plan.h"
@@ -286,6 +287,28 @@ static void transfer_done(int rc, const struct larder_error *err, void *arg)
 	mailbox_post(stage->d->mailbox, &letter->letter);
 }
 
+/* A user's own URL is read as that user or not at all: credentials come with a job or an order. */
+static int find_remote(struct stage *stage, struct larder_error *err)
+{
+	const struct inv_tree *tree = &stage->plan->tree;
+	struct interest *one;
+
+	own_remote_unref(stage->remote);
+	stage->remote = NULL;
+	if (tree->owner == INV_OWNER_SITE || *tree->origin == '/')
+		return 0;
+	DL_FOREACH(stage->interests, one)
+	if (one->remote && !stage->remote)
+		stage->remote = own_remote_ref(one->remote);
+	if (stage->remote)
+		return 0;
+	return larder_error_set(
+		err, EACCES,
+		"%s is read with its owner's credentials, and nobody is here with them: "
+		"run a job with it, or larder stage %s=%.200s",
+		tree->origin, tree->name, tree->origin);
+}
+
 void stage_transfer(struct stage *stage)
 {
 	struct stage_plan *plan = stage->plan;
@@ -304,6 +327,11 @@ void stage_transfer(struct stage *stage)
 		.arg = stage,
 	};
 
+	if (find_remote(stage, &err)) {
+		stage_end(stage, -err.code, &err);
+		return;
+	}
+	params.options = stage->remote ? &stage->remote->options : NULL;
 	stage->phase = STAGE_RUNNING;
 	stage->began_ms = stage->rate_ms = now_mono_ms();
 	stage->d->running_transfers++;

@@ -11,14 +11,17 @@
 #include "server/hash.h"
 #include "server/larderd.h"
 
+struct own_remote;
+
 /* Somebody who wants the tree; embedded in what wants. A stage that nobody wants is cancelled. */
 struct interest {
 	struct interest *prev, *next;
-	struct stage *stage; /* NULL: not in any */
-	const char *subset;  /* NULL: all of it; borrowed */
-	bool planned;	     /* the transfer under way covers it */
-	bool low;	     /* it can wait: for a job that is to come */
-	uint32_t priority;   /* among the low ones; larger goes first */
+	struct stage *stage;	   /* NULL: not in any */
+	const char *subset;	   /* NULL: all of it; borrowed */
+	bool planned;		   /* the transfer under way covers it */
+	bool low;		   /* it can wait: for a job that is to come */
+	uint32_t priority;	   /* among the low ones; larger goes first */
+	struct own_remote *remote; /* of a user's own URL: as whom it is asked; borrowed; NULL */
 	/* Once; the interest is in no stage any more. rc 0: what was wanted is there, durable. */
 	void (*done)(struct interest *interest, int rc, const struct larder_error *err);
 };
@@ -52,6 +55,7 @@ struct stage {
 	struct letter letter;	 /* to begin */
 	struct stage_plan *plan; /* what the worker made: stage_plan.h */
 	struct transfer *transfer;
+	struct own_remote *remote;		/* of the transfer; its own reference */
 	int manifest_fd;			/* for making the tree; -1: it has its manifest */
 	uint64_t need_bytes, need_inodes;	/* to reserve */
 	uint64_t held_bytes, held_inodes;	/* still reserved */

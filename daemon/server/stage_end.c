@@ -9,6 +9,7 @@
 #include <utlist.h>
 
 #include "server/log.h"
+#include "server/own_remote.h"
 #include "server/scrub.h"
 #include "server/space.h"
 #include "server/stage_inside.h"
@@ -82,6 +83,8 @@ static void end_round(struct stage *stage)
 	if (stage->transfer)
 		transfer_destroy(stage->transfer);
 	stage->transfer = NULL;
+	own_remote_unref(stage->remote);
+	stage->remote = NULL;
 	space_return(stage, stage->held_bytes, stage->held_inodes);
 	stage_plan_destroy(stage->d, stage->plan);
 	stage->plan = NULL;

@@ -58,7 +58,9 @@ int sources_get(struct transfer *transfer, unsigned int origin, struct source **
 	pthread_mutex_lock(&transfer->origin_lock);
 	if (!slot->source && !slot->rc)
 		slot->rc = slot->ops->open(slot->url, &transfer->params.as,
-					   pool_options(transfer->pool), &slot->source, &slot->err);
+					   transfer->params.options ? transfer->params.options
+								    : pool_options(transfer->pool),
+					   &slot->source, &slot->err);
 	rc = slot->rc;
 	if (rc && err)
 		*err = slot->err;

@@ -76,6 +76,7 @@ struct transfer_params {
 	const char *const *origins; /* in order of preference */
 	unsigned int n_origins;
 	struct source_as as;
+	const struct source_options *options; /* NULL: the pool's; borrowed until done() */
 	struct sink *sink;
 	bool same_device_hint; /* the tier is on the device of a path origin */
 	/*

@@ -467,12 +467,12 @@ nginx_served() { [[ $(wc -l <"$T/ngx/access.log") -ge $1 ]]; }
 	contains "$output" 'changed at the origin while it was read'
 }
 
-@test 'a user'\''s own dataset at a URL is refused, and no request goes out' {
+@test 'a user'\''s own dataset at a URL that names no files is refused, and no request goes out' {
 	web_start
 	make_files "$T/web/d" 1 1000
 	daemon_start
 	code 1 acquire 1 "x=$WEB/d"
-	contains "$output" 'cannot be scanned'
+	contains "$output" 'cannot be listed'
 	code 1 joblet acquire 2 0 $USER_A "x=$WEB/d"
 	[[ ! -s $T/web.log ]]
 	leases_are 0

@@ -87,13 +87,14 @@ refused()
 	refused bypass --dataset=imagenet:v1 --dataset-on-fail=maybe
 	refused shard --dataset=imagenet:v1 --dataset-distribute=all
 	refused prefer --dataset=imagenet:v1 --dataset-placement=here
+	refused SHA256SUMS --dataset=mine=https://host/x
+	refused bypass --dataset=mine=https://host/x.tar --dataset-on-fail=bypass
 }
 
 @test "what a later version brings is refused with a sentence, not ignored" {
 	refused lazy --dataset=imagenet:v1 --dataset-mode=lazy
 	refused shard --dataset=imagenet:v1 --dataset-distribute=shard
 	refused s3 --dataset=mine=s3://bucket/key
-	refused https --dataset=mine=https://host/x
 }
 
 @test "srun finds the dataset complete, with its environment and one line on stderr" {
