@@ -2,7 +2,8 @@
  * The body of a manifest: read and written as a stream, never held whole.
  *
  * A line: TYPE DIGEST SIZE MTIME_NS MODE PATH[ TARGET]
- *   TYPE f (file), l (symlink), d (empty directory); DIGEST 32 hex digits, "-" for l and d;
+ *   TYPE f (file), l (symlink), d (empty directory); DIGEST 32 hex digits, "-" for l and d, and for
+ *   files whose first use is trusted (then the head says so);
  *   MODE octal; PATH and TARGET percent-encoded. Sorted by larder_path_compare.
  */
 #ifndef CORE_MANIFEST_H
@@ -23,7 +24,8 @@ struct shard {
 	uint64_t index; /* line number in the body, from 0 */
 	enum shard_type type;
 	struct digest digest;
-	uint64_t size; /* bytes */
+	bool undigested; /* a file whose digest nobody knows yet: what comes is believed */
+	uint64_t size;	 /* bytes */
 	int64_t mtime_ns;
 	uint32_t mode;	    /* permission bits as at the origin */
 	const char *path;   /* decoded, relative */
@@ -43,6 +45,14 @@ const struct larder_manifest_head *manifest_reader_head(const struct manifest_re
 int manifest_reader_next(struct manifest_reader *reader, struct shard *shard,
 			 struct larder_error *err);
 void manifest_reader_close(struct manifest_reader *reader);
+/*
+ * Digests that a first use found, for files that the manifest has none of: records of
+ * MANIFEST_RECORD bytes by index, where only zeros mean none. Borrowed; 0 or less: none.
+ */
+#define MANIFEST_RECORD 16
+void manifest_reader_digests(struct manifest_reader *reader, int fd);
+/* A digest as such a record. */
+void manifest_record_put(struct digest digest, unsigned char record[MANIFEST_RECORD]);
 
 /* Reads to the end: is all of it sound? O(shards); not for the control thread. */
 int manifest_check(int fd, struct larder_error *err);

@@ -44,7 +44,8 @@ static int take_digest(struct line *l, struct shard *shard)
 	char hex[2 * sizeof(shard->digest) + 1];
 
 	shard->digest = (struct digest){0, 0};
-	if (shard->type != SHARD_FILE) {
+	shard->undigested = shard->type == SHARD_FILE && *l->at == '-';
+	if (shard->type != SHARD_FILE || shard->undigested) {
 		if (*l->at != '-')
 			return fault(l, "only files have a digest, the others a -");
 		l->at++;
@@ -171,7 +172,7 @@ size_t manifest_line_format(const struct shard *shard, char *out)
 
 	*to++ = (char)shard->type;
 	*to++ = ' ';
-	if (file) {
+	if (file && !shard->undigested) {
 		digest_format(shard->digest, to);
 		to += 32;
 	} else {

@@ -13,12 +13,13 @@
 
 /* What has passed so far. */
 struct manifest_rules {
+	bool first_use; /* the head says so */
 	uint64_t shards, bytes;
 	size_t last_len;
 	char last[LARDER_PATH_BYTES + 1]; /* the path before */
 };
 
-void manifest_rules_init(struct manifest_rules *rules);
+void manifest_rules_init(struct manifest_rules *rules, bool first_use);
 /*
  * Takes the next shard, whose path is valid already. 0, or -EINVAL: order, duplicate, both file
  * and directory, sizes that overflow, a symlink that leaves the tree, values that cannot be.

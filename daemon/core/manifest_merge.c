@@ -10,9 +10,9 @@
 bool shard_same(const struct shard *a, const struct shard *b)
 {
 	/* Empty files, symlinks and directories are made anew: cheaper, and no link count grows. */
-	return a->type == SHARD_FILE && b->type == SHARD_FILE && a->size > 0 &&
-	       a->size == b->size && digest_equal(a->digest, b->digest) && a->mode == b->mode &&
-	       a->mtime_ns == b->mtime_ns && strcmp(a->path, b->path) == 0;
+	return a->type == SHARD_FILE && b->type == SHARD_FILE && a->size > 0 && !a->undigested &&
+	       !b->undigested && a->size == b->size && digest_equal(a->digest, b->digest) &&
+	       a->mode == b->mode && a->mtime_ns == b->mtime_ns && strcmp(a->path, b->path) == 0;
 }
 
 /* Moves base on until it is not before `path`. *more: is there a shard in it at all? */

@@ -14,8 +14,14 @@
 #define BUFFER_BYTES (256u * 1024)
 _Static_assert(BUFFER_BYTES > 2 * MANIFEST_LINE_MAX, "a line must fit with room to spare");
 
+#define RECORDS 256 /* that are read at once */
+
 struct manifest_reader {
 	int fd;
+	int records_fd; /* digests of the first use; -1: none */
+	size_t n_records;
+	uint64_t first_record; /* index of the first one in the buffer */
+	unsigned char records[RECORDS][MANIFEST_RECORD];
 	int ended;	/* 1 while there is more; then what every further call answers */
 	off_t offset;	/* of the next pread */
 	size_t at, end; /* what is unread in the buffer */
@@ -44,9 +50,10 @@ int manifest_reader_open(int fd, struct manifest_reader **reader, struct larder_
 	r->ended = 1;
 	r->offset = (off_t)r->head.body_offset;
 	r->at = r->end = 0;
-	r->head_lines = 9 + r->head.n_origins;
+	r->head_lines = 9 + r->head.n_origins + r->head.first_use;
 	digest_init(&r->digest);
-	manifest_rules_init(&r->rules);
+	manifest_rules_init(&r->rules, r->head.first_use);
+	r->records_fd = -1;
 	*reader = r;
 	return 0;
 }
@@ -142,6 +149,52 @@ static int check_totals(struct manifest_reader *r, struct larder_error *err)
 	return 0;
 }
 
+void manifest_reader_digests(struct manifest_reader *reader, int fd)
+{
+	reader->records_fd = fd > 0 ? fd : -1;
+	reader->n_records = 0;
+}
+
+void manifest_record_put(struct digest digest, unsigned char record[MANIFEST_RECORD])
+{
+	for (unsigned int i = 0; i < 8; i++) {
+		record[i] = (unsigned char)(digest.hi >> (56 - 8 * i));
+		record[8 + i] = (unsigned char)(digest.lo >> (56 - 8 * i));
+	}
+}
+
+static struct digest record_get(const unsigned char record[MANIFEST_RECORD])
+{
+	struct digest digest = {0, 0};
+
+	for (unsigned int i = 0; i < 8; i++) {
+		digest.hi = digest.hi << 8 | record[i];
+		digest.lo = digest.lo << 8 | record[8 + i];
+	}
+	return digest;
+}
+
+/* What cannot be read is not known: the file is fetched again. */
+static void look_up(struct manifest_reader *r, struct shard *shard)
+{
+	uint64_t at;
+
+	if (r->records_fd < 0)
+		return;
+	if (shard->index < r->first_record || shard->index >= r->first_record + r->n_records) {
+		ssize_t n = pread(r->records_fd, r->records, sizeof(r->records),
+				  (off_t)(shard->index * MANIFEST_RECORD));
+
+		r->first_record = shard->index;
+		r->n_records = n < 0 ? 0 : (size_t)n / MANIFEST_RECORD;
+	}
+	at = shard->index - r->first_record;
+	if (at >= r->n_records)
+		return;
+	shard->digest = record_get(r->records[at]);
+	shard->undigested = !shard->digest.hi && !shard->digest.lo;
+}
+
 /* 1 and a shard, 0 at the end, negative. */
 static int read_shard(struct manifest_reader *r, struct shard *shard, struct larder_error *err)
 {
@@ -166,6 +219,8 @@ static int read_shard(struct manifest_reader *r, struct shard *shard, struct lar
 		return rc;
 	}
 	shard->index = r->rules.shards - 1;
+	if (shard->undigested)
+		look_up(r, shard);
 	return 1;
 }
 

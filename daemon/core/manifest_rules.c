@@ -15,8 +15,9 @@ static int fault(struct larder_error *err, const struct shard *shard, const char
 				larder_text_quote(shard->path, SIZE_MAX, path, sizeof(path)), what);
 }
 
-void manifest_rules_init(struct manifest_rules *rules)
+void manifest_rules_init(struct manifest_rules *rules, bool first_use)
 {
+	rules->first_use = first_use;
 	rules->shards = 0;
 	rules->bytes = 0;
 	rules->last_len = 0;
@@ -64,8 +65,14 @@ static int check_order(const struct manifest_rules *rules, const struct shard *s
 	return 0;
 }
 
-static int check_file(const struct shard *shard, struct larder_error *err)
+static int check_file(const struct manifest_rules *rules, const struct shard *shard,
+		      struct larder_error *err)
 {
+	if (shard->undigested && !rules->first_use)
+		return fault(err, shard,
+			     "has no digest, and the head does not say \"trust first-use\"");
+	if (shard->undigested && shard->size == 0)
+		return fault(err, shard, "is empty, and what empty files' digest is is known");
 	if (shard->size > INT64_MAX)
 		return fault(err, shard, "is larger than a file can be");
 	/* Empty files are made, never copied, so nobody else would compare this digest. */
@@ -85,14 +92,15 @@ static int check_symlink(const struct shard *shard, struct larder_error *err)
 	return 0;
 }
 
-static int check_values(const struct shard *shard, struct larder_error *err)
+static int check_values(const struct manifest_rules *rules, const struct shard *shard,
+			struct larder_error *err)
 {
 	if (shard->mode > MANIFEST_MODE_MAX)
 		return fault(err, shard, "has a mode above 07777");
 	if (shard->mtime_ns == INT64_MIN)
 		return fault(err, shard, "has a time that cannot be");
 	switch (shard->type) {
-	case SHARD_FILE: return check_file(shard, err);
+	case SHARD_FILE: return check_file(rules, shard, err);
 	case SHARD_SYMLINK: return check_symlink(shard, err);
 	case SHARD_DIR: return 0;
 	}
@@ -107,7 +115,7 @@ int manifest_rules_take(struct manifest_rules *rules, const struct shard *shard,
 	size_t same = common_prefix(rules->last, shard->path,
 				    len < rules->last_len ? len : rules->last_len);
 
-	if (check_values(shard, err) || check_order(rules, shard, same, err))
+	if (check_values(rules, shard, err) || check_order(rules, shard, same, err))
 		return -EINVAL;
 	/* Sums stay below 2^63 too: they become off_t and SQLite integers. */
 	if (__builtin_add_overflow(rules->bytes, bytes, &bytes) || bytes > INT64_MAX)

@@ -82,7 +82,7 @@ int manifest_writer_create(int fd, const struct larder_manifest_head *head,
 	w->offset = (off_t)w->head.body_offset;
 	w->used = 0;
 	digest_init(&w->digest);
-	manifest_rules_init(&w->rules);
+	manifest_rules_init(&w->rules, head->first_use);
 	*writer = take_ptr(&w);
 	return 0;
 }

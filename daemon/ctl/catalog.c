@@ -80,6 +80,7 @@ static int list_row(const struct larder_catalog_row *from, void *arg)
 		row.bytes = from->head->bytes;
 		row.shards = from->head->shards;
 		row.created_s = from->head->created_s;
+		row.first_use = from->head->first_use;
 	}
 	return sheets_add(listing->sheets, NULL, LARDER_MSG_CATALOG, &row, listing->err);
 }

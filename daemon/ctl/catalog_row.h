@@ -12,6 +12,7 @@ struct larder_msg_CATALOG {
 	const char *name, *version, *alias_of, *access, *problem, *digest, *publisher, *origin;
 	uint64_t bytes, shards;
 	int64_t created_s;
+	uint32_t first_use;
 };
 
 #endif

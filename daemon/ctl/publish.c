@@ -195,6 +195,7 @@ static int scan(struct publishing *p, struct larder_error *err)
 		.threads = p->ctl->options.threads > 1024 ? 1024
 							  : (unsigned int)p->ctl->options.threads,
 		.earlier_manifest_fd = earlier,
+		.first_use = p->ctl->options.trust_first_use,
 		.progress = &p->progress,
 	};
 	int rc = open_draft(p, err);
@@ -220,6 +221,12 @@ static void tell_claims(struct publishing *p)
 			p->progress.claimed_shards,
 			larder_size_format(p->progress.claimed_bytes, size, sizeof(size)),
 			p->url.list);
+	if (p->progress.trusted_shards)
+		ctl_say(p->ctl,
+			"trust is at first use: %" PRIu64
+			" files have no digest; each node believes "
+			"what it gets first, and compares only its size and time",
+			p->progress.trusted_shards);
 }
 
 static int report(struct publishing *p, const char *what)
@@ -242,6 +249,7 @@ static int report(struct publishing *p, const char *what)
 		.bytes = head->bytes,
 		.shards = head->shards,
 		.created_s = head->created_s,
+		.first_use = head->first_use,
 	};
 	int rc = 0;
 
@@ -325,7 +333,7 @@ int ctl_publish(struct ctl *ctl)
 		publishing_fini(&p);
 		return CTL_USAGE;
 	}
-	rc = publish_url_read(&p.url, &p.head, &err);
+	rc = publish_url_read(&ctl->options, &p.url, &p.head, &err);
 	if (rc == 0)
 		rc = open_catalog(&p, &err);
 	if (rc == 0)

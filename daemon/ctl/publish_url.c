@@ -170,8 +170,24 @@ int publish_url_fill(const struct ctl_options *options, struct larder_manifest_h
 	return rc;
 }
 
-int publish_url_read(struct publish_url *url, const struct larder_manifest_head *head,
-		     struct larder_error *err)
+/* Sums that nobody would compare are better than none: they are not thrown away by an option. */
+static int refuse_sums(const struct publish_url *url, struct larder_error *err)
+{
+	for (size_t i = 0; i < url->paths.count; i++) {
+		enum sum_kind kind = (enum sum_kind)url->paths.items[i]->sum;
+
+		if (kind != SUM_NONE && kind != SUM_XXH128)
+			return larder_error_set(
+				err, EINVAL,
+				"%s has sums (%s), and with --trust-first-use nobody would compare them: "
+				"leave that out",
+				url->list, sum_word(kind));
+	}
+	return 0;
+}
+
+int publish_url_read(const struct ctl_options *options, struct publish_url *url,
+		     const struct larder_manifest_head *head, struct larder_error *err)
 {
 	const struct scan_list list = {
 		.where = url->list,
@@ -180,5 +196,7 @@ int publish_url_read(struct publish_url *url, const struct larder_manifest_head 
 		.sums = url->sums,
 	};
 
-	return url->list ? scan_list_read(&list, &url->options, &url->paths, err) : 0;
+	int rc = url->list ? scan_list_read(&list, &url->options, &url->paths, err) : 0;
+
+	return rc || !options->trust_first_use ? rc : refuse_sums(url, err);
 }

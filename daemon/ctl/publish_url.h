@@ -21,8 +21,8 @@ struct publish_url {
 int publish_url_fill(const struct ctl_options *options, struct larder_manifest_head *head,
 		     struct publish_url *url, struct larder_error *err);
 /* Reads the list, if there is one. */
-int publish_url_read(struct publish_url *url, const struct larder_manifest_head *head,
-		     struct larder_error *err);
+int publish_url_read(const struct ctl_options *options, struct publish_url *url,
+		     const struct larder_manifest_head *head, struct larder_error *err);
 void publish_url_fini(struct publish_url *url);
 
 #endif

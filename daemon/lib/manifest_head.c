@@ -3,12 +3,13 @@
  * Must not look at the body.
  * Called by the catalog, the manifest's reader and writer, the daemon and the CLI.
  *
- * As larder-manifest(5) has it: nine kinds of lines in this order, one space behind the word,
+ * As larder-manifest(5) has it: these kinds of lines in this order, one space behind the word,
  *	larder-manifest 1
  *	name NAME
  *	version VERSION
  *	access ACCESS
  *	origin ORIGIN          (one to eight, in order of preference)
+ *	trust first-use        (only where files are without a digest)
  *	created SECONDS        (since 1970)
  *	shards NUMBER          (20 digits, zeros in front)
  *	bytes NUMBER           (20 digits, zeros in front)
@@ -115,6 +116,19 @@ static int parse_origins(struct cursor *c, struct larder_manifest_head *head)
 	return 0;
 }
 
+static int parse_trust(struct cursor *c, struct larder_manifest_head *head)
+{
+	const char *value;
+
+	if (c->end - c->at < 6 || strncmp(c->at, "trust ", 6) != 0)
+		return 0;
+	value = next_value(c, "trust");
+	if (!value || strcmp(value, "first-use") != 0)
+		return fault(c, "the only trust there is to tell of is \"first-use\"");
+	head->first_use = true;
+	return 0;
+}
+
 /* A number in its one spelling: `digits` of them, or no zeros in front when that is 0. */
 static int parse_number(struct cursor *c, const char *word, size_t digits, uint64_t *number)
 {
@@ -164,6 +178,8 @@ static int parse_lines(struct cursor *c, struct larder_manifest_head *head)
 	rc = parse_names(c, head);
 	if (rc == 0)
 		rc = parse_origins(c, head);
+	if (rc == 0)
+		rc = parse_trust(c, head);
 	if (rc == 0)
 		rc = parse_totals(c, head);
 	if (rc)
@@ -249,6 +265,8 @@ char *larder_manifest_head_format(const struct larder_manifest_head *head)
 		head->version, larder_access_format(&head->access, access, sizeof(access)));
 	for (unsigned int i = 0; i < head->n_origins; i++)
 		fprintf(out, "origin %s\n", head->origins[i]);
+	if (head->first_use)
+		fputs("trust first-use\n", out);
 	fprintf(out, "created %" PRId64 "\nshards %020" PRIu64 "\nbytes %020" PRIu64 "\n",
 		head->created_s, head->shards, head->bytes);
 	fprintf(out, "digest %s\n\n", head->digest);

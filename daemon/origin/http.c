@@ -315,7 +315,8 @@ int http_source_fetch(struct source *base, const struct shard *shard, uint64_t o
 		.reached = offset,
 		.put = put,
 		.arg = arg,
-		.modified_s = source->options.unverified && shard->mtime_ns
+		.unverified = source->options.unverified || shard->undigested,
+		.modified_s = (source->options.unverified || shard->undigested) && shard->mtime_ns
 				      ? shard->mtime_ns / 1000000000
 				      : -1,
 		.slack_s = source->dialect->modified_slack_s,

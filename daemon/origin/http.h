@@ -30,7 +30,8 @@ struct http_fetch {
 	bool sizeless; /* the size is the answer's to tell; begun anew when it broke off */
 	int (*put)(const void *data, size_t len, void *arg);
 	void *arg;
-	char etag[256];	    /* of the first answer, strong; "": none */
+	char etag[256];	 /* of the first answer, strong; "": none */
+	bool unverified; /* no digest will be compared: the server must prove that it is the same */
 	int64_t modified_s; /* of the first answer, or the listing's; -1: none */
 	int64_t slack_s;    /* the answer may be this much later: only with the listing's */
 	/* of the request under way */

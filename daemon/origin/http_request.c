@@ -280,7 +280,7 @@ static int status_failed(struct http_fetch *fetch, long status, enum retry_class
 static int may_go_on(struct http_fetch *fetch, int rc, enum retry_class *class)
 {
 	if (*class == RETRY_NEVER || fetch->reached == fetch->start || fetch->sizeless ||
-	    !fetch->source->options.unverified || *fetch->etag || fetch->modified_s >= 0)
+	    !fetch->unverified || *fetch->etag || fetch->modified_s >= 0)
 		return rc;
 	*class = RETRY_NEVER;
 	return larder_error_set(&fetch->why, EIO,

@@ -100,6 +100,7 @@ struct shard record_shard(const struct record *record)
 	return (struct shard){
 		.type = (enum shard_type)record->type,
 		.digest = record->digest,
+		.undigested = !record->digested,
 		.size = record->size,
 		.mtime_ns = record->mtime_ns,
 		.mode = record->mode,

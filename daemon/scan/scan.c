@@ -93,6 +93,8 @@ static int take_over_from(struct readers *readers, struct manifest_reader *earli
 			continue;
 		if (records->items[at]->digested)
 			continue; /* a list's claim is newer */
+		if (old.undigested)
+			continue;
 		records->items[at]->digest = old.digest;
 		records->items[at]->digested = 1;
 		if (readers->params->progress)
@@ -114,13 +116,43 @@ static int take_over(struct readers *readers, struct larder_error *err)
 	return rc ? larder_error_prefix(err, "the earlier manifest") : 0;
 }
 
+/* What stays without a digest; empty files have the one of all of them. */
+static void trust(struct readers *readers)
+{
+	struct scan_progress *progress = readers->params->progress;
+
+	for (size_t i = 0; i < readers->records.count; i++) {
+		struct record *record = readers->records.items[i];
+
+		if (!record->digested && record->size == 0) {
+			record->digest = digest_of("", 0);
+			record->digested = 1;
+		} else if (!record->digested && progress) {
+			progress->trusted_shards++;
+		}
+	}
+	if (progress) {
+		progress->done_shards = (uint64_t)readers->records.count;
+		progress->done_bytes = (uint64_t)progress->found_bytes;
+	}
+}
+
+static bool any_undigested(const struct records *records)
+{
+	for (size_t i = 0; i < records->count; i++)
+		if (!records->items[i]->digested)
+			return true;
+	return false;
+}
+
 /* Without an earlier manifest files are read while others are still being found. */
 static int gather(struct readers *readers, struct larder_error *err)
 {
 	unsigned int threads = thread_count(readers->params);
 	bool again = readers->params->earlier_manifest_fd >= 0;
 	struct larder_error why = {0};
-	int rc = readers_start(readers, threads, err);
+	/* a first use reads nothing here */
+	int rc = readers->params->first_use ? 0 : readers_start(readers, threads, err);
 
 	if (rc)
 		return rc;
@@ -129,6 +161,8 @@ static int gather(struct readers *readers, struct larder_error *err)
 	rc = list_origin(readers, threads, &why);
 	if (!rc && again)
 		rc = take_over(readers, &why);
+	if (!rc && readers->params->first_use)
+		trust(readers);
 	if (rc)
 		readers_fail(readers, rc, &why);
 	readers_open(readers);
@@ -141,7 +175,11 @@ static int write_manifest(struct readers *readers, int out_fd, struct larder_man
 {
 	struct manifest_writer *writer = NULL;
 	struct records *records = &readers->records;
-	int rc = manifest_writer_create(out_fd, readers->params->head, &writer, err);
+	struct larder_manifest_head head = *readers->params->head;
+	int rc;
+
+	head.first_use = any_undigested(records);
+	rc = manifest_writer_create(out_fd, &head, &writer, err);
 
 	for (size_t i = 0; !rc && i < records->count; i++) {
 		struct shard shard = record_shard(records->items[i]);

@@ -16,6 +16,7 @@
 struct scan_progress {
 	_Atomic uint64_t found_shards, found_bytes;	/* grows while the walk runs */
 	_Atomic uint64_t done_shards, done_bytes;	/* digested */
+	_Atomic uint64_t trusted_shards;		/* without a digest */
 	_Atomic uint64_t claimed_shards, claimed_bytes; /* of a list's digests, not read */
 	_Atomic bool walked;				/* found_* are final */
 };
@@ -33,6 +34,9 @@ struct scan_params {
 	/* Digests of an earlier manifest are taken over where path, size and mtime are the same.
 	 * -1: none. */
 	int earlier_manifest_fd;
+	/* No file is read: what no list or earlier manifest has a digest of gets none, and the
+	 * manifest's head says that a first use is trusted. */
+	bool first_use;
 	const _Atomic bool *stop;	/* NULL: none */
 	struct scan_progress *progress; /* NULL: none */
 };

@@ -47,6 +47,7 @@ void dataset_describe(const struct larder_spec *spec, const struct larder_manife
 		.publisher = head->publisher,
 		.shards = head->shards,
 		.bytes = head->bytes,
+		.first_use = head->first_use,
 	};
 	copy_text(tree->name, sizeof(tree->name), head->name);
 	copy_text(tree->version, sizeof(tree->version), head->version);

@@ -118,6 +118,10 @@ static void explain_tree(struct session *session, const struct inv_tree *tree)
 	    larder_size_format(tree->bytes, size, sizeof(size)));
 	if (stage)
 		say_progress(session, stage);
+	if (tree->first_use)
+		say(session,
+		    "  it was published without digests (--trust-first-use): what came first was "
+		    "believed here, and is compared from then on");
 	if (tree->error[0])
 		say(session, "  its last transfer failed: %s", tree->error);
 	if (tree->last_use_s)

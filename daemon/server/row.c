@@ -46,6 +46,7 @@ void row_tree(struct session *session, const struct inv_tree *tree)
 			.admitted_s = tree->admitted_s,
 			.stage_ms = tree->stage_ms,
 			.error = tree->error,
+			.first_use = tree->first_use,
 		});
 }
 

@@ -316,6 +316,8 @@ void stage_transfer(struct stage *stage)
 	struct transfer_params params = {
 		.want = {.manifest_fd = plan->manifest_fd,
 			 .base_manifest_fd = plan->base_manifest_fd,
+			 .digests_fd = plan->digests_fd,
+			 .base_digests_fd = plan->base_digests_fd,
 			 .present = plan->present,
 			 .subsets = (const char *const *)plan->subsets,
 			 .n_subsets = plan->n_subsets},

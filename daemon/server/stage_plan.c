@@ -71,6 +71,9 @@ static int open_files(struct stage_plan *plan)
 	if (plan->has_base &&
 	    tree_open_manifest(plan->tier, &base, &plan->base_manifest_fd, &ignored))
 		plan->has_base = false; /* then everything is fetched */
+	plan->digests_fd = tree_open_digests(plan->tier, &key);
+	if (plan->has_base)
+		plan->base_digests_fd = tree_open_digests(plan->tier, &base);
 	return tree_sink_create(&(struct tree_sink_params){.tier = plan->tier,
 							   .key = key,
 							   .base = plan->has_base ? &base : NULL,
@@ -92,6 +95,8 @@ static void plan_run(struct work *work)
 	want = (struct transfer_want){
 		.manifest_fd = plan->manifest_fd,
 		.base_manifest_fd = plan->base_manifest_fd,
+		.digests_fd = plan->digests_fd,
+		.base_digests_fd = plan->base_digests_fd,
 		.present = plan->present,
 		.subsets = (const char *const *)plan->subsets,
 		.n_subsets = plan->n_subsets,
@@ -186,6 +191,7 @@ int stage_plan_begin(struct stage *stage, struct larder_error *err)
 	plan->tree = stage->tree;
 	plan->new_manifest_fd = take_fd(&stage->manifest_fd);
 	plan->manifest_fd = plan->base_manifest_fd = -1;
+	plan->digests_fd = plan->base_digests_fd = -1;
 	plan->has_base =
 		!inventory_tree_base(stage->d->inv, stage->tree.tier, stage->tree.domain,
 				     stage->tree.name, stage->tree.id, &plan->base, &ignored);
@@ -207,6 +213,8 @@ static void plan_let_go(struct work *work)
 	close_fd(plan->new_manifest_fd);
 	close_fd(plan->manifest_fd);
 	close_fd(plan->base_manifest_fd);
+	close_fd(plan->digests_fd);
+	close_fd(plan->base_digests_fd);
 	larder_manifest_head_fini(&plan->head);
 	subsets_forget(plan);
 	free(plan->present);

@@ -23,8 +23,9 @@ struct stage_plan {
 	bool has_base;
 	int new_manifest_fd; /* to make the tree from; -1 */
 	int manifest_fd, base_manifest_fd;
-	uint8_t *present; /* bits; owned */
-	char **subsets;	  /* owned; n_subsets 0: all */
+	int digests_fd, base_digests_fd; /* of first uses; -1: none */
+	uint8_t *present;		 /* bits; owned */
+	char **subsets;			 /* owned; n_subsets 0: all */
 	unsigned int n_subsets;
 	gid_t *groups; /* owned */
 	struct source_as as;

@@ -55,6 +55,7 @@ static void describe_found(struct found *f, const struct tree_key *key,
 	f->sound = true;
 	tree->shards = head->shards;
 	tree->bytes = head->bytes;
+	tree->first_use = head->first_use;
 	snprintf(tree->origin, sizeof(tree->origin), "%s", head->n_origins ? head->origins[0] : "");
 	larder_access_format(&head->access, tree->access, sizeof(tree->access));
 	tree->owner = key->domain[0] == 'u' ? (uint32_t)strtoul(key->domain + 1, NULL, 10)

@@ -104,12 +104,13 @@ bool shard_bit(const uint8_t *bits, uint64_t index);
 struct tree_open {
 	int data;
 	int manifest;
+	int digests; /* -1: the manifest has them */
 	struct manifest_reader *reader;
 	struct place place;
 };
 #define TREE_OPEN_NONE                                                                             \
 	{                                                                                          \
-		.data = -1, .manifest = -1, .place = {.root = -1, .fd = -1 }                       \
+		.data = -1, .manifest = -1, .digests = -1, .place = {.root = -1, .fd = -1 }        \
 	}
 int tree_open(struct tier *tier, const struct tree_key *key, struct tree_open *open,
 	      struct larder_error *err);

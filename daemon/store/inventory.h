@@ -48,6 +48,7 @@ struct inv_tree {
 	int64_t last_use_s, admitted_s, last_lease_end_s;
 	int64_t stage_ms; /* 0: not known */
 	bool once;
+	bool first_use;		      /* files without a digest in the manifest */
 	char error[LARDER_ERROR_MAX]; /* FAILED: why */
 };
 

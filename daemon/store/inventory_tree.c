@@ -41,6 +41,7 @@ static void tree_bind(sqlite3_stmt *st, const struct inv_tree *t)
 	inv_bind_i64(st, at++, t->stage_ms);
 	inv_bind_i64(st, at++, t->once);
 	inv_bind_text(st, at++, t->error);
+	inv_bind_i64(st, at++, t->first_use);
 }
 
 static void read_state(struct inv_row *row, struct inv_tree *t)
@@ -86,6 +87,7 @@ static int tree_read(sqlite3_stmt *st, struct inv_tree *t, struct larder_error *
 	t->stage_ms = inv_read_i64(&row);
 	t->once = inv_read_i64(&row) != 0;
 	inv_read_text(&row, t->error, sizeof(t->error));
+	t->first_use = inv_read_i64(&row) != 0;
 	return inv_read_end(&row, "tree", err);
 }
 

@@ -20,7 +20,8 @@ struct tree_sink {
 	struct commit_client client;
 	struct tier *tier;
 	int data;
-	int base; /* -1: none */
+	int base;    /* -1: none */
+	int digests; /* what a first use finds; -1: the manifest has them */
 	struct cursors cursors;
 };
 
@@ -128,6 +129,21 @@ static int check_file(struct tree_sink *ts, const struct shard *shard, int fd, u
 				(unsigned long long)st.st_size);
 }
 
+/* The sync that comes before the name makes the record durable, too: it is on the same tier. */
+static int note_digest(struct tree_sink *ts, const struct shard *shard, struct larder_error *err)
+{
+	unsigned char record[MANIFEST_RECORD];
+	ssize_t n;
+
+	if (ts->digests < 0)
+		return 0;
+	manifest_record_put(shard->digest, record);
+	n = pwrite(ts->digests, record, sizeof(record), (off_t)(shard->index * MANIFEST_RECORD));
+	if (n == (ssize_t)sizeof(record))
+		return 0;
+	return say(ts, err, n < 0 ? errno : ENOSPC, "note the digest of", shard->path);
+}
+
 static int sink_commit(struct sink *sink, const struct shard *shard, int fd,
 		       struct larder_error *err)
 {
@@ -142,6 +158,9 @@ static int sink_commit(struct sink *sink, const struct shard *shard, int fd,
 	};
 	int rc = check_file(ts, shard, fd, file.epoch, err);
 
+	if (rc)
+		return rc;
+	rc = note_digest(ts, shard, err);
 	if (rc)
 		return rc;
 	rc = naming_stamp(fd, file.mode, shard->mtime_ns);
@@ -315,6 +334,21 @@ static int open_data(struct tier *tier, const struct tree_key *key, int *fd,
 		       : 0;
 }
 
+static int open_digests(struct tree_sink *ts, const struct tree_key *key, struct larder_error *err)
+{
+	char path[STORE_KEY_PATH_MAX];
+	int rc = tree_key_path(key, "/digests", path, err);
+	int fd = rc ? rc : below_open(ts->tier->trees_fd, path, O_RDWR, 0);
+
+	if (rc || fd == -ENOENT)
+		return rc;
+	if (fd < 0)
+		return larder_error_set(err, fd, "open %s/trees/%s: %s", ts->tier->path, path,
+					strerror(-fd));
+	ts->digests = fd;
+	return 0;
+}
+
 int tree_sink_create(const struct tree_sink_params *params, struct sink **out,
 		     struct larder_error *err)
 {
@@ -329,8 +363,10 @@ int tree_sink_create(const struct tree_sink_params *params, struct sink **out,
 	ts->client.name = sink_name;
 	ts->client.durable = params->durable;
 	ts->client.arg = params->arg;
-	ts->data = ts->base = -1;
-	rc = open_data(ts->tier, &params->key, &ts->data, err);
+	ts->data = ts->base = ts->digests = -1;
+	rc = open_digests(ts, &params->key, err);
+	if (rc == 0)
+		rc = open_data(ts->tier, &params->key, &ts->data, err);
 	if (rc == 0 && params->base)
 		rc = open_data(ts->tier, params->base, &ts->base, err);
 	cursors_init(&ts->cursors, ts->data, ts->base);
@@ -354,5 +390,7 @@ void tree_sink_destroy(struct sink *sink)
 		close(ts->base);
 	if (ts->data >= 0)
 		close(ts->data);
+	if (ts->digests >= 0)
+		close(ts->digests);
 	free(ts);
 }

@@ -89,6 +89,13 @@ int tree_open_manifest(struct tier *tier, const struct tree_key *key, int *fd,
 	return open_part(tier, key, "/manifest", O_RDONLY, fd, err);
 }
 
+int tree_open_digests(struct tier *tier, const struct tree_key *key)
+{
+	int fd = -1;
+
+	return open_part(tier, key, "/digests", O_RDONLY, &fd, NULL) ? -1 : fd;
+}
+
 int tree_exists(struct tier *tier, const struct tree_key *key)
 {
 	int fd = -1;
@@ -132,16 +139,23 @@ int tree_open(struct tier *tier, const struct tree_key *key, struct tree_open *o
 	if (rc == 0)
 		rc = tree_open_manifest(tier, key, &open->manifest, err);
 	if (rc == 0)
-		rc = manifest_reader_open(open->manifest, &open->reader, err);
+		open->digests = tree_open_digests(tier, key);
+	if (rc == 0)
+		rc = tree_open_rewind(open, err);
 	place_init(&open->place, open->data);
 	return rc;
 }
 
 int tree_open_rewind(struct tree_open *open, struct larder_error *err)
 {
+	int rc;
+
 	manifest_reader_close(open->reader);
 	open->reader = NULL;
-	return manifest_reader_open(open->manifest, &open->reader, err);
+	rc = manifest_reader_open(open->manifest, &open->reader, err);
+	if (!rc)
+		manifest_reader_digests(open->reader, open->digests);
+	return rc;
 }
 
 void tree_open_fini(struct tree_open *open)
@@ -151,6 +165,8 @@ void tree_open_fini(struct tree_open *open)
 	place_fini(&open->place);
 	if (open->manifest >= 0)
 		close(open->manifest);
+	if (open->digests >= 0)
+		close(open->digests);
 	if (open->data >= 0)
 		close(open->data);
 }
@@ -257,6 +273,28 @@ static int manifest_put(int tree, int manifest_fd, const struct tree_key *key,
 	return 0;
 }
 
+/*
+ * Where the manifest has no digests: room for those that the first use will find. Records are
+ * written before the sync that comes before names, so that no name is without its record.
+ */
+static int digests_put(int tree, int manifest_fd, struct larder_error *err)
+{
+	struct larder_manifest_head head;
+	auto_fd int fd = -1;
+	int rc = larder_manifest_head_read(manifest_fd, &head, err);
+
+	if (rc)
+		return rc;
+	if (head.first_use)
+		fd = below_open(tree, "digests", O_RDWR | O_CREAT, 0600);
+	if (fd >= 0 && fsync(fd) < 0)
+		rc = larder_error_set(err, errno, "sync the digests: %s", strerror(errno));
+	else if (head.first_use && fd < 0)
+		rc = larder_error_set(err, fd, "make room for digests: %s", strerror(-fd));
+	larder_manifest_head_fini(&head);
+	return rc;
+}
+
 /* One directory level, its own name durable in its parent. */
 static int descend(int *at, int first, const char *name, mode_t mode)
 {
@@ -294,6 +332,8 @@ static int create_once(struct tier *tier, const struct tree_key *key, int manife
 	if (rc)
 		return larder_error_set(err, rc, "make directory: %s", strerror(-rc));
 	rc = manifest_put(at, manifest_fd, key, err);
+	if (!rc)
+		rc = digests_put(at, manifest_fd, err);
 	if (rc)
 		return rc;
 	data = below_make_dir(at, "data", 0555);

@@ -65,6 +65,9 @@ int tree_open_data(struct tier *tier, const struct tree_key *key, int *fd,
 		   struct larder_error *err);
 int tree_open_manifest(struct tier *tier, const struct tree_key *key, int *fd,
 		       struct larder_error *err);
+/* The digests that a first use found (core/manifest.h), for reading: a descriptor to close, or -1:
+ * the manifest has them all. */
+int tree_open_digests(struct tier *tier, const struct tree_key *key);
 /* Absolute path of data/, for binding by path and for people. */
 char *tree_data_path(const struct tier *tier, const struct tree_key *key);
 

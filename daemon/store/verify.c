@@ -91,6 +91,8 @@ static const char *file_problem(struct verifier *v, int dir, const char *name,
 		return "its size differs from the manifest's";
 	if ((st.st_mode & 07777) != shard_store_mode(shard->mode))
 		return "its mode was changed";
+	if (shard->undigested)
+		return "the digest that its first use found is lost";
 	return digest_differs(v, fd, shard);
 }
 

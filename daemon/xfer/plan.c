@@ -19,6 +19,7 @@ struct planning {
 	struct transfer_plan *plan;
 	uint32_t block;
 	uint64_t name_bytes; /* of directory entries */
+	uint64_t lines;	     /* of the manifest */
 	bool overflow;
 	char last[LARDER_PATH_BYTES + 1]; /* path before, to count directories once */
 };
@@ -111,6 +112,7 @@ static int add_all(struct planning *p, struct want_stream *stream, const _Atomic
 
 	while ((rc = want_next(stream, &shard, &kind, err)) == 1) {
 		add_shard(p, &shard, kind);
+		p->lines = shard.index + 1;
 		if (shard.index % STOP_EVERY == 0 && stop && *stop)
 			return larder_error_set(err, ECANCELED, "planning was cancelled");
 	}
@@ -118,14 +120,18 @@ static int add_all(struct planning *p, struct want_stream *stream, const _Atomic
 }
 
 /* What a tree has besides its shards: the manifest and its own directories. */
-static int add_tree(struct planning *p, int manifest_fd, struct larder_error *err)
+static int add_tree(struct planning *p, const struct transfer_want *want, struct larder_error *err)
 {
 	struct stat st;
 
-	if (fstat(manifest_fd, &st) < 0)
+	if (fstat(want->manifest_fd, &st) < 0)
 		return larder_error_set(err, errno, "stat the manifest: %s", strerror(errno));
 	add_blocks(p, (uint64_t)st.st_size);
 	add_blocks(p, p->name_bytes);
+	if (want->digests_fd > 0) { /* a record for each line of the manifest */
+		add_blocks(p, p->lines * MANIFEST_RECORD);
+		add(p, &p->plan->inodes, 1);
+	}
 	add(p, &p->plan->inodes, 1 + TREE_DIRS);
 	add(p, &p->plan->disk_bytes, (uint64_t)TREE_DIRS * p->block);
 	return 0;
@@ -144,7 +150,7 @@ int transfer_plan(const struct transfer_want *want, uint32_t block, const _Atomi
 	rc = add_all(&p, stream, stop, err);
 	want_close(stream);
 	if (!rc)
-		rc = add_tree(&p, want->manifest_fd, err);
+		rc = add_tree(&p, want, err);
 	if (!rc && p.overflow)
 		rc = larder_error_set(err, EOVERFLOW, "the manifest's sizes overflow");
 	return rc;

@@ -51,8 +51,11 @@ const char *xfer_pool_engine(const struct xfer_pool *pool);
 
 /* What is wanted of a manifest: pure input for planning and running alike. */
 struct transfer_want {
-	int manifest_fd;	    /* of the tree */
-	int base_manifest_fd;	    /* of the tree to link from; -1: none */
+	int manifest_fd;      /* of the tree */
+	int base_manifest_fd; /* of the tree to link from; -1: none */
+	/* Digests of a first use (manifest_reader_digests), for each of the two; 0 or less:
+	 * none. */
+	int digests_fd, base_digests_fd;
 	const uint8_t *present;	    /* bits by index; NULL: nothing is there */
 	const char *const *subsets; /* n_subsets 0: all */
 	unsigned int n_subsets;

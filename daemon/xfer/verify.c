@@ -45,6 +45,21 @@ static bool was_changed(int in, const struct shard *shard)
 	return (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec != shard->mtime_ns;
 }
 
+/* A first use: size and time must be the manifest's, and then this is the digest from now on. */
+static int believe(struct item *item, struct digest got, int in, struct larder_error *err)
+{
+	if (was_changed(in, &item->shard)) {
+		item->side = ENGINE_SOURCE;
+		return larder_error_set(
+			err, ESTALE,
+			"changed at the origin since it was published (its time of change is "
+			"another); publish a new version");
+	}
+	item->shard.digest = got;
+	item->shard.undigested = false;
+	return 0;
+}
+
 /*
  * The time of change alone condemns nothing: bytes that match the digest are the manifest's. It
  * tells which sentence is true when they do not.
@@ -52,6 +67,8 @@ static bool was_changed(int in, const struct shard *shard)
 int verify_digest(struct transfer *transfer, struct item *item, struct digest got, int in,
 		  struct larder_error *err)
 {
+	if (item->shard.undigested)
+		return believe(item, got, in, err);
 	if (digest_equal(got, item->shard.digest))
 		return 0;
 	item->side = ENGINE_SOURCE;

@@ -26,8 +26,12 @@ int want_open(const struct transfer_want *want, struct want_stream **out, struct
 		return larder_error_set(err, ENOMEM, "no memory to read a manifest");
 	stream->want = *want;
 	rc = manifest_reader_open(want->manifest_fd, &stream->now, err);
+	if (!rc)
+		manifest_reader_digests(stream->now, want->digests_fd);
 	if (!rc && want->base_manifest_fd >= 0) {
 		rc = manifest_reader_open(want->base_manifest_fd, &stream->base, err);
+		if (!rc)
+			manifest_reader_digests(stream->base, want->base_digests_fd);
 		if (rc)
 			rc = larder_error_prefix(err, "the manifest to link from");
 	}

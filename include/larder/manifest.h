@@ -5,6 +5,7 @@
 #ifndef LARDER_MANIFEST_H
 #define LARDER_MANIFEST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -34,6 +35,7 @@ struct larder_manifest_head {
 	struct larder_access access;
 	char *origins[LARDER_ORIGINS_MAX]; /* in order of preference; owned */
 	unsigned int n_origins;		   /* at least 1 */
+	bool first_use;	    /* files may be without a digest: what comes first is believed */
 	uint64_t shards;    /* lines of the body: files, symlinks, empty directories */
 	uint64_t bytes;	    /* sum of the files' sizes */
 	int64_t created_s;  /* Unix time */

@@ -388,8 +388,9 @@ static void test_refused_bodies(void **state)
 		 "over 2^63"},
 		/* fields */
 		{"f " D1 " 0 1 0644 a\n", "is empty but has another digest"},
-		{"f - 1 1 0644 a\n", "it is cut short"},
-		{"f - 1 1 0644 aaaaaaaaaaaaaaaaaaaaaaaa\n", "the digest is not 32"},
+		{"f - 1 1 0644 a\n", "has no digest, and the head does not say"},
+		{"f -1 1 0644 a\n", "one space should stand behind the -"},
+		{"f 0123456789abcdef 1 1 0644 aaaaaaaaaaaa\n", "the digest is not 32"},
 		{"f 0123456789ABCDEFFEDCBA9876543210 1 1 0644 a\n", "the digest is not 32"},
 		{"f " D1 "0 1 1 0644 a\n", "one space should stand behind the digest"},
 		{"f 0123\n", "it is cut short"},
@@ -849,6 +850,101 @@ static void test_what_is_the_same(void **state)
 	assert_false(shard_same(&b, &b));
 }
 
+/* --- a first use that is trusted --- */
+
+#define TRUSTED 600 /* more than are read at once */
+
+static int open_trusted(const char *dir)
+{
+	char origin[] = "/data/x";
+	struct larder_manifest_head head = plain_head(origin), done = {0};
+	const char *path = scratch_path(dir, "trusted");
+	struct manifest_writer *writer = NULL;
+	struct larder_error err = {0};
+	char name[16];
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	head.first_use = true;
+	assert_int_equal(manifest_writer_create(fd, &head, &writer, &err), 0);
+	for (unsigned int i = 0; i < TRUSTED; i++) {
+		struct shard shard = {.type = SHARD_FILE, .size = 1, .path = name};
+
+		snprintf(name, sizeof(name), "f%05u", i);
+		shard.undigested = i % 3 != 0;
+		if (!shard.undigested)
+			shard.digest = some;
+		assert_int_equal(manifest_writer_add(writer, &shard, &err), 0);
+	}
+	assert_int_equal(manifest_writer_finish(writer, &done, &err), 0);
+	assert_true(done.first_use);
+	larder_manifest_head_fini(&done);
+	manifest_writer_destroy(writer);
+	return fd;
+}
+
+/* Every seventh has a record. */
+static int open_records(const char *dir)
+{
+	int fd = open(scratch_path(dir, "records"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	unsigned char record[MANIFEST_RECORD];
+
+	for (unsigned int i = 0; i < TRUSTED; i += 7) {
+		manifest_record_put((struct digest){7, i + 1}, record);
+		assert_int_equal(pwrite(fd, record, sizeof(record), (off_t)i * MANIFEST_RECORD),
+				 sizeof(record));
+	}
+	return fd;
+}
+
+static void test_a_first_use_has_its_records(void **state)
+{
+	int fd = open_trusted(*state), records = open_records(*state);
+	struct manifest_reader *reader = NULL;
+	struct larder_error err = {0};
+	struct shard shard;
+
+	assert_int_equal(manifest_check(fd, &err), 0);
+	assert_int_equal(manifest_reader_open(fd, &reader, &err), 0);
+	assert_true(manifest_reader_head(reader)->first_use);
+	manifest_reader_digests(reader, records);
+	for (unsigned int i = 0; i < TRUSTED; i++) {
+		assert_int_equal(manifest_reader_next(reader, &shard, &err), 1);
+		if (i % 3 == 0)
+			assert_true(digest_equal(shard.digest, some));
+		else if (i % 7 == 0)
+			assert_true(digest_equal(shard.digest, (struct digest){7, i + 1}));
+		assert_int_equal(shard.undigested, i % 3 != 0 && i % 7 != 0);
+	}
+	assert_int_equal(manifest_reader_next(reader, &shard, &err), 0);
+	manifest_reader_close(reader);
+	close(records);
+	close(fd);
+}
+
+static void test_without_being_asked_for_no_digest_is_missing(void **state)
+{
+	static const char without[] = "f - 10 1700000000000000000 0644 a\n";
+	struct larder_error err = {0};
+	struct shard a = {.type = SHARD_FILE, .size = 1, .path = "a", .digest = some}, b = a;
+	char text[1024], *trust;
+
+	assert_int_equal(check_body(*state, without, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "trust first-use"));
+	assert_true(shard_same(&a, &b));
+	b.undigested = true;
+	assert_false(shard_same(&a, &b));
+	assert_false(shard_same(&b, &a));
+	/* the head has one word for it, in one place */
+	snprintf(text, sizeof(text), "%s", good_head);
+	trust = strstr(text, "created");
+	memmove(trust + 13, trust, strlen(trust) + 1);
+	memcpy(trust, "trust always\n", 13);
+	assert_int_equal(larder_manifest_head_parse(text, strlen(text),
+						    &(struct larder_manifest_head){0}, &err),
+			 -EINVAL);
+	assert_non_null(strstr(err.text, "first-use"));
+}
+
 #define WITH_DIR(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -878,6 +974,8 @@ int main(void)
 		WITH_DIR(test_unfinished_is_no_manifest),
 		WITH_DIR(test_merge),
 		cmocka_unit_test(test_what_is_the_same),
+		WITH_DIR(test_a_first_use_has_its_records),
+		WITH_DIR(test_without_being_asked_for_no_digest_is_missing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
