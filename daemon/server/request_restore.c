@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <errno.h>
+#include <fcntl.h>
 
 #include "larder/cleanup.h"
 #include "server/admit.h"
@@ -95,6 +96,8 @@ static void on_asked_again(const struct access_answer *answer, void *arg)
 		return;
 	}
 	want->interest.remote = own_remote_ref(answer->remote);
+	if (answer->manifest_fd >= 0) /* it may have died before the tree was made */
+		want->manifest_fd = fcntl(answer->manifest_fd, F_DUPFD_CLOEXEC, 3);
 	admit_join(want);
 }
 

@@ -7,7 +7,7 @@ load ../lib/cluster
 
 setup_file()
 {
-	cluster_up --nodes 1 --capacity 600M --larder-conf $'access_ttl = "1s"\npin_quota = "20M"\npin_max = "1h"'
+	cluster_up --nodes 1 --capacity 600M --larder-conf $'access_ttl = "1s"\npin_quota = "20M"\npin_max = "1h"\nown_hosts_allow = { "127.0.0.1" }'
 	make_files "$DIR/origin/open" 5 100000
 	publish open:v1 "$DIR/origin/open"
 	make_files "$DIR/origin/team" 5 100000
@@ -195,6 +195,29 @@ reads_as_unknown()
 		[[ $status -eq 5 ]] || fail_with "larder $verb as bob: exit code $status: $output"
 	done
 	tree_is n1 open:v1 ready
+}
+
+web_port() { sed -nE 's/.* port ([0-9]+).*/\1/p' "$DIR/web.log"; }
+
+@test "a user's own dataset at a URL: that user's alone, and never where the site forbids" {
+	local pid
+	mkdir "$DIR/web"
+	make_files "$DIR/web" 4 50000
+	(cd "$DIR/web" && sha256sum -- * >"$DIR/SHA256SUMS" && mv "$DIR/SHA256SUMS" .)
+	python3 -u -m http.server --bind 127.0.0.1 --directory "$DIR/web" 0 >"$DIR/web.log" 2>&1 3>&- &
+	pid=$!
+	poll 30 grep -q 'port [0-9]' "$DIR/web.log"
+	runs alice "mine=http://127.0.0.1:$(web_port)/SHA256SUMS"
+	equal "$(as alice srun -Q -w n1 --dataset="mine=http://127.0.0.1:$(web_port)/SHA256SUMS" sh -c 'cd "$DATASET_MINE_DIR" && sha256sum *')" \
+		"$(cd "$DIR/web" && sha256sum -- [!S]*)"
+	contains "$(as alice larder ls)" mine
+	lacks "$(as bob larder ls)" mine
+	run as alice srun -w n1 --dataset="no=http://127.0.0.2:$(web_port)/SHA256SUMS" true
+	[[ $status -ne 0 ]]
+	contains "$output" 'own datasets may not lead'
+	run as alice srun -w n1 --dataset="no=http://127.0.0.1:$(web_port)/" true
+	contains "$output" 'cannot be listed'
+	kill "$pid"
 }
 
 @test "the store and the daemon's state are closed to users" {
