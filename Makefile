@@ -29,7 +29,8 @@ REACH_PKGS := libcurl expat jansson libcrypto
 FLEET_PKGS := $(REACH_PKGS) libmicrohttpd libsodium
 DAEMON_PKGS := liburing sqlite3 libconfuse libsystemd $(FLEET_PKGS)
 CLI_PKGS := smartcols $(FLEET_PKGS)
-ALL_PKGS := $(DAEMON_PKGS) $(CLI_PKGS)
+SCHED_PKGS := libconfuse libsystemd $(FLEET_PKGS)
+ALL_PKGS := $(DAEMON_PKGS) $(CLI_PKGS) $(SCHED_PKGS)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(ALL_PKGS) 2>/dev/null)
 
 src = $(wildcard $(1)/*.c)
@@ -42,18 +43,21 @@ CONF_OBJ := $(call obj,daemon/conf) $(call obj,daemon/log)
 DAEMON_OBJ := $(CONF_OBJ) $(call obj,daemon/store) $(call obj,daemon/xfer) $(call obj,daemon/server)
 SPANK_OBJ := $(call obj,spank)
 CTL_OBJ := $(call obj,daemon/ctl)
+# Without what needs libslurm: for the unit tests.
+SCHED_OBJ := $(filter-out %/main.o %/slurm.o %/slurm_helper.o %/publisher.o,$(call obj,daemon/sched))
 UNIT_SRC := $(call src,tests/unit)
 UNIT_BIN := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(filter tests/unit/test_%.c,$(UNIT_SRC)))
 UNIT_HELP := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out tests/unit/test_%.c,$(UNIT_SRC)))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(call src,tests/fuzz))
-PROGRAMS := $(BUILD)/spank_larder.so $(BUILD)/larderd $(BUILD)/larder $(BUILD)/larder-slurm-helper
+PROGRAMS := $(BUILD)/spank_larder.so $(BUILD)/larderd $(BUILD)/larder $(BUILD)/larder-slurm-helper \
+	$(BUILD)/larder-sched
 MANPAGES := $(wildcard daemon/*.[158] spank/*.8 etc/*.5 daemon/*/*.[158])
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s%s\n' '$(1)' '$(patsubst $(BUILD)/%,%,$@)')
 
 .PHONY: all
-all: $(PROGRAMS) ## build plugin, daemon, CLI and helper
+all: $(PROGRAMS) ## build plugin, daemons, CLI and helper
 
 $(BUILD)/obj/%.o: %.c
 	$(call say,CC)
@@ -84,7 +88,11 @@ $(BUILD)/larder-slurm-helper: $(call obj,daemon/helper) $(BUILD)/liblarder.a
 	$(call say,LD)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(SLURM_LIBS)
 
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_HELP) $(DAEMON_OBJ) $(REACH_OBJ) $(FLEET_OBJ) $(CORE_OBJ) $(BUILD)/liblarder.a
+$(BUILD)/larder-sched: $(call obj,daemon/sched) $(CONF_OBJ) $(FLEET_OBJ) $(CORE_OBJ) $(BUILD)/liblarder.a
+	$(call say,LD)
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(SLURM_LIBS) $(shell $(PKG_CONFIG) --libs $(SCHED_PKGS)) -lmunge -lpthread -lm
+
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_HELP) $(DAEMON_OBJ) $(SCHED_OBJ) $(REACH_OBJ) $(FLEET_OBJ) $(CORE_OBJ) $(BUILD)/liblarder.a
 	$(call say,LD)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(shell $(PKG_CONFIG) --libs $(DAEMON_PKGS) cmocka) -lmunge -lpthread -lm
@@ -191,7 +199,7 @@ demo: deps ## a private Slurm cluster, a dataset, the same job cold and warm (ro
 INSTALL ?= install
 # The files in etc/ name the places that PREFIX=/usr gives; what is installed names the real ones.
 DEFAULT_PLUGINDIR := /usr/lib/$(shell $(CC) -print-multiarch 2>/dev/null)/slurm-wlm
-PLACES := -e 's|^ExecStart=/usr/sbin/larderd|ExecStart=$(SBINDIR)/larderd|' \
+PLACES := -e 's|^ExecStart=/usr/sbin/larder|ExecStart=$(SBINDIR)/larder|' \
 	$(if $(filter-out /usr/libexec/larder,$(LIBEXECDIR)),-e 's|^.*helper_dir = .*|helper_dir = "$(LIBEXECDIR)"|') \
 	$(if $(filter-out $(DEFAULT_PLUGINDIR),$(PLUGINDIR)),-e 's|^required spank_larder.so|required $(PLUGINDIR)/spank_larder.so|')
 install_as = sed $(PLACES) $(1) >$(DESTDIR)$(2) && chmod 644 $(DESTDIR)$(2)
@@ -204,6 +212,7 @@ install: all ## install below DESTDIR
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(DATADIR) \
 		$(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
 	$(INSTALL) -m 755 $(BUILD)/larderd $(DESTDIR)$(SBINDIR)/larderd
+	$(INSTALL) -m 755 $(BUILD)/larder-sched $(DESTDIR)$(SBINDIR)/larder-sched
 	$(INSTALL) -m 755 $(BUILD)/larder $(DESTDIR)$(BINDIR)/larder
 	$(INSTALL) -m 755 $(BUILD)/larder-slurm-helper $(DESTDIR)$(LIBEXECDIR)/larder-slurm-helper
 	$(INSTALL) -m 755 $(BUILD)/spank_larder.so $(DESTDIR)$(PLUGINDIR)/spank_larder.so
@@ -211,7 +220,11 @@ install: all ## install below DESTDIR
 		{ $(call install_as,etc/larder.conf,$(SYSCONFDIR)/larder/larder.conf); }
 	test -e $(DESTDIR)$(SYSCONFDIR)/slurm/plugstack.conf.d/larder.conf || \
 		{ $(call install_as,etc/plugstack.conf.d/larder.conf,$(SYSCONFDIR)/slurm/plugstack.conf.d/larder.conf); }
+	test -e $(DESTDIR)$(SYSCONFDIR)/larder/larder-sched.conf || \
+		{ $(call install_as,etc/larder-sched.conf,$(SYSCONFDIR)/larder/larder-sched.conf); }
 	$(call install_as,etc/larderd.service,$(UNITDIR)/larderd.service)
+	$(call install_as,etc/larder-sched.service,$(UNITDIR)/larder-sched.service)
+	$(call install_as,etc/larder-publisher.service,$(UNITDIR)/larder-publisher.service)
 	$(INSTALL) -m 644 etc/tmpfiles.d/larder.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/larder.conf
 	$(INSTALL) -m 644 etc/sysusers.d/larder.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/larder.conf
 	$(INSTALL) -m 644 etc/completions/larder $(DESTDIR)$(PREFIX)/share/bash-completion/completions/larder
@@ -220,9 +233,10 @@ install: all ## install below DESTDIR
 	for page in $(MANPAGES); do $(INSTALL) -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/ || exit 1; done
 
 uninstall: ## remove what install put there; configuration, catalog and caches stay
-	rm -f $(DESTDIR)$(SBINDIR)/larderd $(DESTDIR)$(BINDIR)/larder $(DESTDIR)$(PLUGINDIR)/spank_larder.so \
+	rm -f $(DESTDIR)$(SBINDIR)/larderd $(DESTDIR)$(SBINDIR)/larder-sched $(DESTDIR)$(BINDIR)/larder $(DESTDIR)$(PLUGINDIR)/spank_larder.so \
 		$(DESTDIR)$(LIBEXECDIR)/larder-slurm-helper $(DESTDIR)$(SYSCONFDIR)/slurm/plugstack.conf.d/larder.conf \
-		$(DESTDIR)$(UNITDIR)/larderd.service $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/larder.conf \
+		$(DESTDIR)$(UNITDIR)/larderd.service $(DESTDIR)$(UNITDIR)/larder-sched.service \
+		$(DESTDIR)$(UNITDIR)/larder-publisher.service $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/larder.conf \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/larder.conf \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/larder \
 		$(DESTDIR)$(DATADIR)/job_submit.lua $(DESTDIR)$(DATADIR)/larder.lua \

@@ -257,7 +257,7 @@ static bool busy(const struct fleet_caller *caller)
 }
 
 void fleet_call_all(struct fleet_caller *caller, struct fleet_call *calls, size_t n,
-		    void (*done)(struct fleet_call *call), const volatile int *stop)
+		    void (*done)(struct fleet_call *call), const _Atomic int *stop)
 {
 	size_t begun = 0;
 	int running;

@@ -40,6 +40,6 @@ void fleet_caller_destroy(struct fleet_caller *caller);
  * once it is not 0, what is left ends with -ECANCELED.
  */
 void fleet_call_all(struct fleet_caller *caller, struct fleet_call *calls, size_t n,
-		    void (*done)(struct fleet_call *call), const volatile int *stop);
+		    void (*done)(struct fleet_call *call), const _Atomic int *stop);
 
 #endif

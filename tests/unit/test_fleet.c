@@ -26,13 +26,12 @@
 #include "fleet/munge.h"
 #include "fleet/serve.h"
 #include "larder/cleanup.h"
+#include "munged.h"
 #include "scratch.h"
-
-#define TRIES 600 /* of 50 ms: a loaded machine takes its time */
 
 struct world {
 	char *dir;
-	char socket[200];
+	char socket[MUNGED_SOCKET_BYTES];
 	pid_t munged;
 	struct fleet_server *server;
 	char address[64];
@@ -41,52 +40,6 @@ struct world {
 	size_t answer_len; /* 0: what was asked */
 	_Atomic int hold_ms;
 };
-
-static bool answers(const char *path)
-{
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	auto_fd int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-
-	assert_true(strlen(path) < sizeof(addr.sun_path));
-	strcpy(addr.sun_path, path);
-	return connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0;
-}
-
-static void munged_run(const char *dir, const char *socket)
-{
-	char arg[6][300];
-
-	snprintf(arg[0], sizeof(arg[0]), "--socket=%s", socket);
-	snprintf(arg[1], sizeof(arg[1]), "--key-file=%s/key", dir);
-	snprintf(arg[2], sizeof(arg[2]), "--pid-file=%s/pid", dir);
-	snprintf(arg[3], sizeof(arg[3]), "--log-file=%s/log", dir);
-	snprintf(arg[4], sizeof(arg[4]), "--seed-file=%s/seed", dir);
-	if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
-		_exit(126);
-	execlp("munged", "munged", "--foreground", "--force", arg[0], arg[1], arg[2], arg[3],
-	       arg[4], (char *)NULL);
-	_exit(127);
-}
-
-static void munged_start(struct world *w)
-{
-	char key[128];
-
-	for (size_t i = 0; i < sizeof(key); i++)
-		key[i] = (char)random();
-	assert_int_equal(chmod(w->dir, 0755), 0);
-	scratch_write(scratch_path(w->dir, "key"), key, sizeof(key));
-	assert_int_equal(chmod(scratch_path(w->dir, "key"), 0600), 0);
-	snprintf(w->socket, sizeof(w->socket), "%s/socket", w->dir);
-	w->munged = fork();
-	assert_true(w->munged >= 0);
-	if (w->munged == 0)
-		munged_run(w->dir, w->socket);
-	for (int i = 0; !answers(w->socket); i++) {
-		assert_true(i < TRIES && waitpid(w->munged, NULL, WNOHANG) == 0);
-		poll(NULL, 0, 50);
-	}
-}
 
 static int echo(const struct fleet_peer *peer, const uint8_t *request, size_t len, uint8_t **out,
 		size_t *out_len, struct larder_error *err, void *arg)
@@ -136,7 +89,7 @@ static int setup(void **state)
 	struct world *w = calloc(1, sizeof(*w));
 
 	w->dir = scratch_create();
-	munged_start(w);
+	w->munged = munged_start(w->dir, w->socket);
 	serve(w, "n1");
 	*state = w;
 	return 0;
@@ -147,8 +100,7 @@ static int teardown(void **state)
 	struct world *w = *state;
 
 	fleet_serve_stop(w->server);
-	kill(w->munged, SIGTERM);
-	waitpid(w->munged, NULL, 0);
+	munged_stop(w->munged);
 	scratch_destroy(w->dir);
 	free(w);
 	return 0;
@@ -165,7 +117,7 @@ static struct fleet_call call_of(const struct world *w, const char *request)
 }
 
 static void ask(struct world *w, struct fleet_call *calls, size_t n, unsigned int at_once,
-		const volatile int *stop)
+		const _Atomic int *stop)
 {
 	struct fleet_caller *caller;
 	struct larder_error err;
@@ -280,7 +232,7 @@ static void a_stop_ends_what_is_left(void **state)
 {
 	struct world *w = *state;
 	struct fleet_call calls[4];
-	volatile int stop = 1;
+	_Atomic int stop = 1;
 
 	for (int i = 0; i < 4; i++)
 		calls[i] = call_of(w, "x");

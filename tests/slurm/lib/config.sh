@@ -28,7 +28,7 @@ choose_ports()
 # What later calls (down, kill, start) must know. Its presence also says that $DIR is ours to remove.
 write_state()
 {
-	declare -p NODES PORT PLUGIN LARDER FS CAPACITY >"$DIR/cluster.state"
+	declare -p NODES PORT PLUGIN LARDER FS CAPACITY SCHED >"$DIR/cluster.state"
 }
 
 # cred_expire is how long a requeued job waits before it may start again; the default of 120 s is no use in a test.
@@ -125,8 +125,9 @@ larder_conf_base()
 		fleet_listen = "127.0.0.1:$((PORT + NODES + ${1#n}))"
 		munge_socket = "$DIR/munge/socket"
 		reconcile_every = "5s"
-		tier "local" { path = "$DIR/$1/tier" }
 	END
+	[[ $SCHED == no ]] || printf 'fleet_users = { "%s" }\n' "$SCHED_USER"
+	printf 'tier "local" { path = "%s" }\n' "$DIR/$1/tier"
 }
 
 # To be sourced by people and tests. %n is left for the larder command to fill in from -w NODE or LARDER_NODE.
@@ -143,4 +144,5 @@ write_env()
 		*) export PATH='$DIR/bin':"\$PATH" ;;
 		esac
 	END
+	[[ $SCHED == no ]] || write_sched_env >>"$DIR/env"
 }

@@ -76,7 +76,7 @@ node_ready_or_dead() { not_running "slurmd.$1" || node_ready "$1"; }
 install_binaries()
 {
 	local program
-	for program in larderd larder spank_larder.so larder-slurm-helper; do
+	for program in larderd larder spank_larder.so larder-slurm-helper larder-sched; do
 		[[ -e $BUILD/$program ]] || die "$BUILD/$program is not there: run make first, or use --no-larder"
 		cmp -s "$BUILD/$program" "$DIR/bin/$program" || install -m 755 "$BUILD/$program" "$DIR/bin/$program"
 	done
@@ -146,6 +146,8 @@ stop_all()
 {
 	local node
 	cancel_jobs
+	stop_daemon larder-sched 5
+	stop_daemon larder-publisher 5
 	for node in $(node_names); do stop_daemon "slurmd.$node" 5; done
 	stop_daemon slurmctld 5
 	kill_jobs ''

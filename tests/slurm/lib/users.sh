@@ -17,7 +17,7 @@ ensure_users()
 remove_users()
 {
 	local user
-	for user in larder-alice larder-bob; do
+	for user in larder-alice larder-bob larder-sched; do
 		if id -u "$user" >/dev/null 2>&1; then
 			userdel "$user" || warn "cannot remove the user $user"
 		fi

@@ -1,0 +1,43 @@
+/*
+ * libslurm, for the two processes of larder-sched that may wait for slurmctld: the helper, which
+ * reads, and the publisher, which sets features. Calls may hang for 18 s and more.
+ */
+#ifndef SCHED_SLURM_H
+#define SCHED_SLURM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "larder/error.h"
+
+struct slurm_node {
+	const char *name, *address;
+	const char *features, *active; /* comma separated, never NULL */
+	bool usable;		       /* jobs may start there: not down, drained, off */
+	bool idle;
+};
+
+/* A job that is pending or on nodes, and has our token. */
+struct slurm_ahead_job {
+	uint32_t id;
+	uint32_t uid, gid;
+	bool pending;
+	int64_t start_s;   /* pending: as planned, 0: not planned */
+	const char *nodes; /* planned, or its own: names parted by commas, "" none */
+	const char *specs; /* text for larder_spec_list_parse */
+};
+
+void slurm_begin(void);
+/* Only when something changed since *since, which it moves on; *same otherwise. NULL: always. */
+int slurm_nodes_each(time_t *since, bool *same, int (*fn)(const struct slurm_node *node, void *arg),
+		     void *arg, struct larder_error *err);
+int slurm_jobs_each(time_t *since, bool *same,
+		    int (*fn)(const struct slurm_ahead_job *job, void *arg), void *arg,
+		    struct larder_error *err);
+/* Both lists of all these nodes (a hostlist), in one request. */
+int slurm_features_set(const char *hostlist, const char *features, const char *active,
+		       struct larder_error *err);
+
+#endif
