@@ -80,7 +80,7 @@ static int say_silent(struct reply *reply, struct larder_error *err)
 
 static int say_set(struct reply *reply, const struct view_set *set, struct larder_error *err)
 {
-	auto_free char *nodes = view_nodes(set, false);
+	auto_free char *nodes = fleet_view_nodes(set, false);
 	const struct larder_msg_FLEET_TREE tree = {.name = set->name,
 						   .version = set->version_text,
 						   .digest = set->digest,
@@ -101,7 +101,7 @@ static int list(struct reply *reply, const struct larder_msg_FLEET_LIST *m,
 		struct larder_error *err)
 {
 	struct view view;
-	int rc = view_make(reply->sched, &reply->viewer, m->pattern, &view);
+	int rc = fleet_view_make(reply->sched, &reply->viewer, m->pattern, &view);
 	bool none;
 
 	if (rc)
@@ -109,7 +109,7 @@ static int list(struct reply *reply, const struct larder_msg_FLEET_LIST *m,
 	none = !view.sets;
 	for (struct view_set *set = view.sets; set && !rc; set = set->hh.next)
 		rc = say_set(reply, set, err);
-	view_fini(&view);
+	fleet_view_fini(&view);
 	if (!rc)
 		rc = say_silent(reply, err);
 	if (!rc && none && *m->pattern)
@@ -137,7 +137,7 @@ static int explain_named(struct reply *reply, const struct larder_spec *spec,
 
 	snprintf(pattern, sizeof(pattern), "%s%s%s", spec->name, *spec->version ? ":" : "",
 		 spec->version);
-	rc = view_make(reply->sched, &reply->viewer, pattern, &view);
+	rc = fleet_view_make(reply->sched, &reply->viewer, pattern, &view);
 	if (rc)
 		return larder_error_set(err, rc, "out of memory");
 	for (struct view_set *set = view.sets; set && !rc; set = set->hh.next) {
@@ -146,7 +146,7 @@ static int explain_named(struct reply *reply, const struct larder_spec *spec,
 		rc = explain_set(set, say_text, reply, err);
 		some = true;
 	}
-	view_fini(&view);
+	fleet_view_fini(&view);
 	if (!rc && !some)
 		rc = larder_error_set(
 			err, ENOENT,

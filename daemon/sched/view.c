@@ -27,7 +27,7 @@ static void set_free(struct view_set *set)
 	free(set);
 }
 
-void view_fini(struct view *view)
+void fleet_view_fini(struct view *view)
 {
 	struct view_set *set, *tmp;
 
@@ -166,8 +166,8 @@ static int drop_unseen(struct sched *sched, const struct viewer *viewer, struct 
 	return 0;
 }
 
-int view_make(struct sched *sched, const struct viewer *viewer, const char *pattern,
-	      struct view *view)
+int fleet_view_make(struct sched *sched, const struct viewer *viewer, const char *pattern,
+		    struct view *view)
 {
 	int rc = 0;
 
@@ -180,13 +180,13 @@ int view_make(struct sched *sched, const struct viewer *viewer, const char *patt
 	if (!rc)
 		rc = drop_unseen(sched, viewer, view);
 	if (rc)
-		view_fini(view);
+		fleet_view_fini(view);
 	else
 		HASH_SORT(view->sets, by_text);
 	return rc;
 }
 
-char *view_nodes(const struct view_set *set, bool ready_only)
+char *fleet_view_nodes(const struct view_set *set, bool ready_only)
 {
 	auto_free const char **names = calloc(set->n + 1, sizeof(*names));
 	size_t n = 0;

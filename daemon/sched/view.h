@@ -39,10 +39,10 @@ struct view {
  * What nodes that answer hold, of names or labels that fit the pattern ("" all), and what this
  * viewer may see of it. May wait for nodes and NSS. 0 or -ENOMEM.
  */
-int view_make(struct sched *sched, const struct viewer *viewer, const char *pattern,
-	      struct view *view);
-void view_fini(struct view *view);
+int fleet_view_make(struct sched *sched, const struct viewer *viewer, const char *pattern,
+		    struct view *view);
+void fleet_view_fini(struct view *view);
 /* The set's nodes, folded; ready_only: those that have it READY. To free. */
-char *view_nodes(const struct view_set *set, bool ready_only);
+char *fleet_view_nodes(const struct view_set *set, bool ready_only);
 
 #endif
