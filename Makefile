@@ -109,7 +109,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(CORE_OBJ) $(LIST_OBJ) $(BUILD)/liblarder.a
 
 # Drivers of the benches: of the daemon's rooms they take what they call.
 BENCH_BIN := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(call src,tests/bench))
-$(BUILD)/bench/rooms.a: $(DAEMON_OBJ) $(REACH_OBJ) $(FLEET_OBJ) $(CORE_OBJ)
+$(BUILD)/bench/rooms.a: $(DAEMON_OBJ) $(SCHED_OBJ) $(REACH_OBJ) $(FLEET_OBJ) $(CORE_OBJ)
 	$(call say,AR)
 	$(Q)mkdir -p $(@D)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^

@@ -67,6 +67,9 @@ GOALS = (
     ("acquire", "p99 ms beside staging", worst_while_staging, 5, "less"),
     ("acquire", "p50, slowest / fastest of shard counts", p50_many_to_one, 1.1, "less"),
     ("warm", "ms more than without plugin", field("warm", "more_ms", who="warm dataset"), 10, "less"),
+    ("fleet", "s for the first inventory of 1,000 nodes", field("fleet", "full_s", nodes=1000), 2, "less"),
+    ("fleet", "s for a round in which nothing changed", field("fleet", "idle_s", nodes=1000), 0.5, "less"),
+    ("fleet", "MB of larder-sched", field("fleet", "memory_mb", nodes=1000), 256, "less"),
     ("fleet-sim", "% of jobs that miss, with affinity", sim("missed", placement="affinity"), 20, "less"),
     ("fleet-sim", "misses at random / with affinity", random_to_affinity, 4, "more"),
 )
