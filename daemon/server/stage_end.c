@@ -136,6 +136,19 @@ static bool again(struct stage *stage, int rc)
 	return rc == -ECANCELED && stage->interests; /* cancelled, and wanted again since */
 }
 
+static void log_end(const struct stage *stage, int rc, enum larder_tree_state state, int64_t ms,
+		    const char *text)
+{
+	struct transfer_progress p = {0};
+
+	if (stage->transfer)
+		transfer_progress_get(stage->transfer, &p);
+	log_event(LOG_LEVEL_INFO, "stage.end",
+		  "dataset=%s:%s rc=%d state=%s ms=%lld engine=\"%s\" error=\"%s\"",
+		  stage->tree.name, stage->tree.version, rc, larder_tree_state_word(state),
+		  (long long)ms, p.engine, text);
+}
+
 void stage_end(struct stage *stage, int rc, const struct larder_error *err)
 {
 	struct larderd *d = stage->d;
@@ -152,9 +165,7 @@ void stage_end(struct stage *stage, int rc, const struct larder_error *err)
 		rc = rc ? rc : -problem.code;
 		err = rc ? err : &problem;
 	}
-	log_event(LOG_LEVEL_INFO, "stage.end", "dataset=%s:%s rc=%d state=%s ms=%lld error=\"%s\"",
-		  stage->tree.name, stage->tree.version, rc, larder_tree_state_word(state),
-		  (long long)ms, rc ? err->text : "");
+	log_end(stage, rc, state, ms, rc ? err->text : "");
 	end_round(stage);
 	if (!repeat)
 		tell(stage, rc, err);

@@ -60,7 +60,7 @@ void stage_describe(struct stage *stage, struct larder_msg_TRANSFER *row, char l
 	if (stage->transfer)
 		transfer_progress_get(stage->transfer, &p);
 	dataset_label(&stage->tree, label);
-	snprintf(engine, 64, "%s", p.engine ? p.engine : "");
+	snprintf(engine, 64, "%s", p.engine);
 	*row = (struct larder_msg_TRANSFER){
 		.dataset = label,
 		.origin = stage->tree.origin,

@@ -15,6 +15,7 @@
 #include "xfer/limit.h"
 #include "xfer/transfer.h"
 #include "xfer/want.h"
+#include "xfer/way.h"
 
 #define SMALL_BYTES   ((uint64_t)1024 * 1024) /* up to this a shard is read whole */
 #define SLICE_BLOCKS  256u		      /* of a large one, before others are let in */
@@ -33,6 +34,10 @@ struct item {
 	unsigned int tried;    /* bits: origins that failed */
 	bool retried;	       /* the one retry after a digest mismatch is spent */
 	enum engine_side side; /* whose fault the last failure was */
+	struct way_choice way; /* of a large one */
+	dev_t tier;
+	int64_t began_ns;
+	bool rested; /* between slices: its time says nothing */
 	int in, out; /* -1: not open. Stay open while a large shard rests between slices */
 	struct engine_copy copy;
 	struct larder_error *first; /* what the first origin said; owned */
@@ -75,7 +80,9 @@ struct transfer {
 	_Atomic uint64_t done_shards, done_bytes, origin_bytes, linked_bytes;
 	_Atomic uint64_t digest_mismatches, origin_errors;
 	_Atomic int phase;
-	_Atomic(const char *) engine;
+	_Atomic(const char *) engine; /* of the last large one */
+	_Atomic int place;	      /* enum way_place, of the last one */
+	_Atomic bool small;	      /* some were small */
 };
 
 /* A thread of the pool. Only it touches its engines and its memory. */
@@ -96,6 +103,7 @@ void pool_remove(struct xfer_pool *pool, struct transfer *transfer);
 void pool_wake(struct xfer_pool *pool);
 /* Does another transfer wait for a thread while none is idle? */
 bool pool_contended(struct xfer_pool *pool, const struct transfer *transfer);
+struct ways *pool_ways(struct xfer_pool *pool);
 struct limit *pool_limit(struct xfer_pool *pool);
 size_t pool_small_bytes(const struct xfer_pool *pool);
 const struct source_options *pool_options(const struct xfer_pool *pool);
@@ -109,6 +117,8 @@ void transfer_run(struct transfer *transfer, struct lane *lane, struct item *ite
 void transfer_drop(struct transfer *transfer, struct item *list);
 void transfer_finish(struct transfer *transfer);
 void item_free(struct item *item);
+/* Where the bytes of this pair come from and go to, also for whoever looks on. */
+enum way_place transfer_place(struct transfer *transfer, int in, int out, dev_t *tier);
 
 /* --- sources.c */
 int sources_init(struct transfer *transfer, const struct source_ops *const *ops,

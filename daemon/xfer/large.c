@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "larder/cleanup.h"
@@ -99,6 +100,7 @@ static int try_clone(struct lane *lane, struct transfer *transfer, struct item *
 		return 1;
 	}
 	atomic_store(&transfer->clone, CLONE_WORKS);
+	transfer_place(transfer, item->in, item->out, &item->tier);
 	atomic_store(&transfer->engine, "clone");
 	rc = digest_clone(lane, item, err);
 	return rc ? rc : verify_and_commit(transfer, item, err);
@@ -111,22 +113,41 @@ static const char *engine_name(bool uring, bool direct)
 	return direct ? "sync direct" : "sync buffered";
 }
 
-/* Direct past the page cache where the source is elsewhere; on one device that loses wall time. */
-static void choose_direct(struct item *item, bool hint)
+/* Refused by the file system: then it is as it was. */
+static void set_direct(int fd, bool direct)
 {
-	struct stat in, out;
-	int flags;
-	bool same = hint;
+	int flags = fcntl(fd, F_GETFL);
 
-	if (fstat(item->in, &in) == 0 && fstat(item->out, &out) == 0)
-		same = in.st_dev == out.st_dev;
-	flags = fcntl(item->out, F_GETFL);
-	if (flags < 0)
+	if (flags >= 0 && !(flags & O_DIRECT) == direct)
+		fcntl(fd, F_SETFL, flags ^ O_DIRECT);
+}
+
+static int64_t mono_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+static void choose_way(struct lane *lane, struct transfer *transfer, struct item *item)
+{
+	enum way_place place = transfer_place(transfer, item->in, item->out, &item->tier);
+
+	item->way = ways_choose(pool_ways(lane->pool), place, item->tier);
+	item->began_ns = mono_ns();
+	set_direct(item->out, item->way.way == WAY_DIRECT);
+}
+
+/* A probe counts what is on the disk: what is in the page cache is not there yet. */
+static void tell_way(struct lane *lane, struct item *item)
+{
+	if (!item->way.probing || item->rested)
 		return;
-	if (same && (flags & O_DIRECT))
-		fcntl(item->out, F_SETFL, flags & ~O_DIRECT);
-	else if (!same && !(flags & O_DIRECT))
-		fcntl(item->out, F_SETFL, flags | O_DIRECT); /* refused: buffered then */
+	sync_file_range(item->out, 0, 0,
+			SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+				SYNC_FILE_RANGE_WAIT_AFTER);
+	ways_tell(pool_ways(lane->pool), item->tier, item->way.way, item->shard.size,
+		  mono_ns() - item->began_ns);
 }
 
 /* 0 done by cloning, 1 a pair of descriptors is there to copy between, -errno. */
@@ -139,16 +160,16 @@ static int open_pair(struct lane *lane, struct transfer *transfer, struct item *
 	rc = try_clone(lane, transfer, item, err);
 	if (rc <= 0)
 		return rc;
-	rc = sink_create(transfer, item, item->shard.size, !transfer->params.same_device_hint, err);
+	rc = sink_create(transfer, item, item->shard.size, false, err);
 	if (rc)
 		return rc;
-	choose_direct(item, transfer->params.same_device_hint);
+	choose_way(lane, transfer, item);
 	item->copy.in = item->in;
 	item->copy.out = item->out;
 	return 1;
 }
 
-/* On one device blocking calls win (four files at once); elsewhere depth does. */
+/* Through the page cache blocking calls win (four files at once); past it depth does. */
 static int choose_engine(struct lane *lane, struct transfer *transfer, struct item *item,
 			 struct engine **engine, struct larder_error *err)
 {
@@ -185,9 +206,12 @@ static int copy_slices(struct lane *lane, struct transfer *transfer, struct item
 			item->side = copy->failed;
 			return rc;
 		}
-		if (copy->offset < copy->size && pool_contended(lane->pool, transfer))
+		if (copy->offset < copy->size && pool_contended(lane->pool, transfer)) {
+			item->rested = true;
 			return 1;
+		}
 	}
+	tell_way(lane, item);
 	return verify_and_commit(transfer, item, err);
 }
 
@@ -250,6 +274,7 @@ int stream_run(struct lane *lane, struct transfer *transfer, struct item *item,
 	if (rc)
 		return rc;
 	item->copy.out = item->out;
+	atomic_store(&transfer->place, PLACE_STREAM);
 	rc = choose_engine(lane, transfer, item, &engine, err);
 	if (!rc)
 		rc = stream_all(lane, item, source, engine, err);

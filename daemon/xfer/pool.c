@@ -64,6 +64,11 @@ const char *xfer_pool_problem(const struct xfer_pool *pool)
 	return pool->problem.text;
 }
 
+struct ways *pool_ways(struct xfer_pool *pool)
+{
+	return &pool->ways;
+}
+
 struct limit *pool_limit(struct xfer_pool *pool)
 {
 	return &pool->limit;
@@ -181,6 +186,7 @@ int xfer_pool_create(const struct xfer_pool_params *params, struct xfer_pool **o
 	pool->n_lanes = pool->per_transfer + THREADS_SPARE;
 	pool->manners = params->manners;
 	limit_init(&pool->limit, params->bytes_per_s);
+	ways_init(&pool->ways);
 	pool->options = params->options;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->change, NULL);
@@ -215,6 +221,7 @@ void xfer_pool_destroy(struct xfer_pool *pool)
 	if (pool->memory)
 		munmap(pool->memory, pool->memory_bytes);
 	free(pool->lanes);
+	ways_fini(&pool->ways);
 	limit_fini(&pool->limit);
 	pthread_cond_destroy(&pool->change);
 	pthread_mutex_destroy(&pool->lock);

@@ -23,7 +23,8 @@ struct xfer_pool {
 	bool uring;
 	struct xfer_manners manners; /* the cgroup is borrowed */
 	struct limit limit;
-	struct larder_error problem; /* with the manners */
+	struct ways ways;
+	struct larder_error problem;	      /* with the manners */
 	const struct source_options *options; /* borrowed */
 	char engine[LARDER_ERROR_MAX + 16];
 };

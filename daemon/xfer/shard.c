@@ -68,6 +68,13 @@ static int write_whole(struct transfer *transfer, struct item *item, const unsig
 	item->side = ENGINE_SINK;
 	if (rc)
 		return rc;
+	if (!atomic_load_explicit(&transfer->small, memory_order_relaxed)) {
+		dev_t tier;
+
+		atomic_store(&transfer->small, true);
+		if (item->in >= 0)
+			transfer_place(transfer, item->in, out, &tier);
+	}
 	rc = engine_write_all(out, data, (size_t)item->shard.size, 0);
 	if (rc)
 		return engine_sink_error(&item->copy, rc, 0, err);

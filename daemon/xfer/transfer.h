@@ -81,7 +81,6 @@ struct transfer_params {
 	struct source_as as;
 	const struct source_options *options; /* NULL: the pool's; borrowed until done() */
 	struct sink *sink;
-	bool same_device_hint; /* the tier is on the device of a path origin */
 	/*
 	 * Once, from a thread of the pool, when nothing of it runs any more. rc 0: all that was
 	 * wanted is durable. -ECANCELED, -ENOSPC, -EBADMSG (digest), -ESTALE, -ENOENT, -EACCES,
@@ -95,8 +94,8 @@ struct transfer_progress {
 	uint64_t done_shards, done_bytes; /* linked, made and fetched */
 	uint64_t origin_bytes, linked_bytes;
 	uint64_t digest_mismatches, origin_errors;
-	const char *phase;  /* static: "copying", "syncing", "done" */
-	const char *engine; /* static: what was chosen: "uring direct", "sync buffered", … */
+	const char *phase; /* static: "copying", "syncing", "done" */
+	char engine[64];   /* what was chosen: "same device: sync buffered, small whole", … */
 };
 
 /* ops: table of origin kinds, NULL-terminated (origin/origins.h); picks by `owns`. */

@@ -103,10 +103,8 @@ static int copy_tree(struct tier *tier, const struct xfer_pool_params *pool_para
 	struct transfer_progress progress;
 	struct xfer_pool *pool = NULL;
 	struct transfer *transfer;
-	struct stat st;
 	double start = now_s();
 
-	params.same_device_hint = stat(origin, &st) == 0 && st.st_dev == tier_dev(tier);
 	if (tree_create(tier, &key, manifest, err) || tree_sink_create(&sink, &params.sink, err) ||
 	    xfer_pool_create(pool_params, &pool, err) ||
 	    transfer_start(pool, origins, &params, &transfer, err))

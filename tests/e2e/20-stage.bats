@@ -372,6 +372,22 @@ acquire_refused()
 	code 3 larder stage nosuch:v1
 }
 
+engine_shown() { [[ $(larder status --json | jq -r '.transfers[0].engine') == 'same device: '* ]]; }
+
+@test 'status and the log say how a dataset is copied' {
+	make_files "$(origin_of d:v1)" 5 1000
+	head -c 2500000 /dev/urandom >"$(origin_of d:v1)/big"
+	publish d:v1 "$(origin_of d:v1)"
+	daemon_start 'transfer_bandwidth = "20K"'
+	code 0 larder stage d:v1
+	poll 20 engine_shown
+	sed -i '/^transfer_bandwidth/d' "$T/larder.conf"
+	code 0 larder reload
+	code 0 larder wait -q d:v1 --timeout 60s
+	contains "$(grep stage.end "$T/larderd.log")" 'engine="same device: '
+	contains "$(grep stage.end "$T/larderd.log")" 'small whole"'
+}
+
 @test 'stage --wait answers when the stage is over, not at its next look' {
 	local i began asked quick=0
 	for i in {1..6}; do dataset "d$i:v1" 2 1000 && dataset "e$i:v1" 2 1000; done

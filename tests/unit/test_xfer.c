@@ -113,7 +113,7 @@ static void fill_origin(const struct run *r)
 	world_dir(r->world.origin, "empty/dir");
 }
 
-static void brings_all(bool no_uring, bool same_device_hint)
+static void brings_all(bool no_uring)
 {
 	struct run r;
 	uint64_t bytes = 0;
@@ -121,7 +121,6 @@ static void brings_all(bool no_uring, bool same_device_hint)
 	run_open(&r);
 	fill_origin(&r);
 	run_scan(&r);
-	r.params.same_device_hint = same_device_hint;
 	assert_int_equal(run_now(&r, no_uring), 0);
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
 		assert_true(world_same(r.world.origin, r.world.tree, files[i]));
@@ -140,10 +139,8 @@ static void brings_all(bool no_uring, bool same_device_hint)
 static void test_brings_all(void **state)
 {
 	(void)state;
-	brings_all(false, true);
-	brings_all(true, true);
-	brings_all(false, false);
-	brings_all(true, false);
+	brings_all(false);
+	brings_all(true);
 }
 
 static void test_other_device_is_direct(void **state)
@@ -166,8 +163,8 @@ static void test_other_device_is_direct(void **state)
 	world_file(other.origin, "big", 1000 * KB + 3, 1);
 	r.params.want.manifest_fd = world_manifest(&r.world, other.origin);
 	r.origins[0] = other.origin;
-	r.params.same_device_hint = true; /* wrong: st_dev decides */
 	assert_int_equal(run_now(&r, false), 0);
+	assert_non_null(strstr(r.progress.engine, "memory: "));
 	assert_non_null(strstr(r.progress.engine, "direct"));
 	assert_true(world_same(other.origin, r.world.tree, "big"));
 	run_close(&r);
@@ -893,7 +890,6 @@ static void test_large_ones_share(void **state)
 		run_open(&runs[i]);
 		world_file(runs[i].world.origin, "f", 12000 * KB + i, i);
 		run_scan(&runs[i]);
-		runs[i].params.same_device_hint = i % 2;
 	}
 	for (unsigned int i = 0; i < 6; i++)
 		assert_int_equal(
