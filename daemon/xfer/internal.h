@@ -20,6 +20,7 @@
 #define SMALL_BYTES   ((uint64_t)1024 * 1024) /* up to this a shard is read whole */
 #define SLICE_BLOCKS  256u		      /* of a large one, before others are let in */
 #define LARGE_AT_ONCE 4u		      /* large shards of one transfer in flight */
+#define BATCH_MAX     8u		      /* small shards that a thread takes at once */
 #define QUEUE_LOW     32u		      /* items below which a transfer is fed again */
 #define QUEUE_FEED    64u		      /* items of one feeding */
 
@@ -105,6 +106,8 @@ void pool_wake(struct xfer_pool *pool);
 bool pool_contended(struct xfer_pool *pool, const struct transfer *transfer);
 struct ways *pool_ways(struct xfer_pool *pool);
 struct limit *pool_limit(struct xfer_pool *pool);
+/* Of one transfer. */
+unsigned int pool_threads(const struct xfer_pool *pool);
 size_t pool_small_bytes(const struct xfer_pool *pool);
 const struct source_options *pool_options(const struct xfer_pool *pool);
 /* The thread's engine for such a copy. */
@@ -138,6 +141,8 @@ void sources_worked(struct transfer *transfer, unsigned int origin);
 /* --- shard.c: 0 done, 1 a slice is over and more is left, -errno */
 int item_run(struct lane *lane, struct transfer *transfer, struct item *item,
 	     struct larder_error *err);
+/* Opens a small one's source and begins to read it; what fails here fails again when it runs. */
+void item_begin(struct transfer *transfer, struct item *item);
 /* Lets go what an item that rested between slices holds. */
 void item_drop(struct item *item);
 

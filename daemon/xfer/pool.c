@@ -39,6 +39,11 @@ void pool_wake(struct xfer_pool *pool)
 	pthread_mutex_unlock(&pool->lock);
 }
 
+unsigned int pool_threads(const struct xfer_pool *pool)
+{
+	return pool->per_transfer;
+}
+
 size_t pool_small_bytes(const struct xfer_pool *pool)
 {
 	return pool->small_bytes;

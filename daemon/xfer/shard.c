@@ -4,6 +4,7 @@
  * Called by: the pool's threads.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +12,8 @@
 #include "larder/cleanup.h"
 #include "larder/text.h"
 #include "xfer/internal.h"
+
+#define READAHEAD_BYTES (128 * 1024) /* the kernel's usual read_ahead_kb */
 
 /* Puts shard and origin before a sentence about the origin's bytes. */
 static int about(struct transfer *transfer, struct item *item, struct larder_error *err)
@@ -122,6 +125,20 @@ static int open_source(struct transfer *transfer, struct item *item, struct sour
 	if (rc || !(*source)->ops->open_shard || item->in >= 0)
 		return rc;
 	return (*source)->ops->open_shard(*source, &item->shard, &item->in, err);
+}
+
+void item_begin(struct transfer *transfer, struct item *item)
+{
+	struct source *source;
+	struct larder_error ignored;
+
+	item->origin = atomic_load(&transfer->preferred);
+	begin(transfer, item);
+	if (open_source(transfer, item, &source, &ignored) || item->in < 0)
+		return;
+	/* one call takes no more than the device's read-ahead, and says nothing */
+	for (uint64_t at = 0; at < item->shard.size; at += READAHEAD_BYTES)
+		posix_fadvise(item->in, (off_t)at, READAHEAD_BYTES, POSIX_FADV_WILLNEED);
 }
 
 /* One origin, once (or one slice of that). */

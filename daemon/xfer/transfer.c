@@ -266,24 +266,77 @@ static void put_back(struct transfer *transfer, struct item *item)
 	transfer->queued++;
 }
 
-void transfer_run(struct transfer *transfer, struct lane *lane, struct item *item)
+/*
+ * Small ones that follow in the queue and go together with the first: all their reads are begun
+ * before one is waited for, so that a thread has several in flight. No more than its share of what
+ * waits.
+ */
+static unsigned int take_more(struct transfer *transfer, struct item *batch[BATCH_MAX])
 {
-	struct xfer_pool *pool = transfer->pool;
+	unsigned int n = 1, share;
+
+	if (batch[0]->large || batch[0]->kind != WANT_FETCH)
+		return n;
+	pool_lock(transfer->pool);
+	share = 1 + transfer->queued / pool_threads(transfer->pool);
+	while (n < share && n < BATCH_MAX && transfer->head && !transfer->head->large &&
+	       transfer->head->kind == WANT_FETCH) {
+		struct item *item = transfer->head;
+
+		transfer->head = item->next;
+		if (!transfer->head)
+			transfer->tail = NULL;
+		item->next = NULL;
+		transfer->queued--;
+		batch[n++] = item;
+	}
+	pool_unlock(transfer->pool);
+	return n;
+}
+
+static void run_one(struct transfer *transfer, struct lane *lane, struct item *item)
+{
 	struct larder_error err = {0};
-	bool large = item->large;
 	int rc = item_run(lane, transfer, item, &err);
 
 	if (rc < 0)
 		fail(transfer, rc, &err);
-	if (rc != 1)
+	if (rc != 1) {
 		item_free(item);
-	pool_lock(pool);
-	if (rc == 1)
-		put_back(transfer, item);
+		return;
+	}
+	pool_lock(transfer->pool);
+	put_back(transfer, item);
+	pool_unlock(transfer->pool);
+}
+
+static void drop_one(struct transfer *transfer, struct item *item)
+{
+	item_free(item);
+	pool_lock(transfer->pool);
+	transfer->dropped = true;
+	pool_unlock(transfer->pool);
+}
+
+void transfer_run(struct transfer *transfer, struct lane *lane, struct item *item)
+{
+	struct item *batch[BATCH_MAX] = {item};
+	bool large = item->large;
+	unsigned int n = take_more(transfer, batch);
+
+	for (unsigned int i = 0; n > 1 && i < n && !atomic_load(&transfer->halt); i++)
+		item_begin(transfer, batch[i]);
+	for (unsigned int i = 0; i < n; i++) {
+		if (i > 0 && atomic_load(&transfer->halt))
+			drop_one(transfer, batch[i]);
+		else
+			run_one(transfer, lane, batch[i]);
+	}
+	pool_lock(transfer->pool);
 	transfer->running--;
 	if (large)
 		transfer->large_running--;
-	pool_unlock(pool);
+	pool_unlock(transfer->pool);
 }
 
 void transfer_drop(struct transfer *transfer, struct item *list)

@@ -782,6 +782,39 @@ static void many_files(struct run *r, unsigned int n, size_t size)
 	run_scan(r);
 }
 
+/* One thread has read on in several files before it gives the first away. */
+static void test_small_ones_go_together(void **state)
+{
+	struct xfer_pool *pool = small_pool(false, 1);
+	struct transfer *transfer;
+	struct larder_error err;
+	struct run r;
+	sem_t gate;
+
+	(void)state;
+	twist_reset();
+	run_open(&r);
+	many_files(&r, 100, 3000);
+	sem_init(&gate, 0, 5);
+	twisted.gate = &gate;
+	assert_int_equal(transfer_start(pool, twists, &r.params, &transfer, &err), 0);
+	while (twisted.opens < 6) /* five are through, the next waits */
+		usleep(100);
+	assert_int_equal(r.sink.committed, 0);
+	for (int i = 0; i < 100; i++)
+		sem_post(&gate);
+	assert_int_equal(outcome_wait(&r.outcome), 0);
+	assert_int_equal(r.sink.committed, 100);
+	assert_int_equal(twisted.opens, 100);
+	transfer_progress_get(transfer, &r.progress);
+	assert_string_equal(r.progress.engine, "same device: small whole");
+	transfer_destroy(transfer);
+	sem_destroy(&gate);
+	twist_reset();
+	xfer_pool_destroy(pool);
+	run_close(&r);
+}
+
 static void test_cancel(void **state)
 {
 	struct xfer_pool *pool = small_pool(false, 4);
@@ -942,6 +975,7 @@ int main(void)
 		cmocka_unit_test(test_grows_after_it_was_opened),
 		cmocka_unit_test(test_streams),
 		cmocka_unit_test(test_stream_breaks),
+		cmocka_unit_test(test_small_ones_go_together),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_pool_goes_down),
 		cmocka_unit_test(test_failure_keeps_what_is_there),
