@@ -67,8 +67,8 @@ int http_still_wanted(struct http_fetch *fetch);
  */
 int http_request(struct http_fetch *fetch, enum retry_class *class);
 
-/* To free with curl_slist_free_all; NULL: no memory. */
-struct curl_slist *http_request_headers(struct http_fetch *fetch);
+/* To free with curl_slist_free_all; NULL: there are none. -ENOMEM. */
+int http_request_headers(struct http_fetch *fetch, struct curl_slist **headers);
 /* All options of the handle but the callbacks, the headers and the range. */
 void http_set_options(struct http_fetch *fetch, const char *url);
 

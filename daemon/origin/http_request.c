@@ -317,12 +317,12 @@ static int outcome(struct http_fetch *fetch, CURLcode code, enum retry_class *cl
 
 int http_request(struct http_fetch *fetch, enum retry_class *class)
 {
-	struct curl_slist *headers = http_request_headers(fetch);
+	struct curl_slist *headers = NULL;
 	auto_free char *url = strdup(fetch->url);
 	int rc = larder_error_set(&fetch->why, ENOMEM, "no memory for a request");
 
 	*class = RETRY_NEVER;
-	if (headers && url)
+	if (!http_request_headers(fetch, &headers) && url)
 		rc = 1;
 	for (int i = 0; rc == 1 && i <= HTTP_REDIRECTS_MAX; i++) {
 		CURLcode code;

@@ -29,12 +29,12 @@ int http_source_header(struct http_source *source, const char *line)
 }
 
 /* If-Range takes a strong ETag, or a time; without either a range is asked for plainly. */
-struct curl_slist *http_request_headers(struct http_fetch *fetch)
+int http_request_headers(struct http_fetch *fetch, struct curl_slist **headers)
 {
 	const struct http_source *source = fetch->source;
 	struct curl_slist *list = NULL;
 	char line[sizeof(fetch->etag) + 16];
-	int rc = add_header(&list, "Accept-Encoding: identity");
+	int rc = 0;
 
 	for (const struct curl_slist *l = source->headers; !rc && l; l = l->next)
 		rc = add_header(&list, l->data);
@@ -43,10 +43,11 @@ struct curl_slist *http_request_headers(struct http_fetch *fetch)
 			 source->dialect->if_match ? "If-Match" : "If-Range", fetch->etag);
 		rc = add_header(&list, line);
 	}
-	if (!rc)
-		return list;
-	curl_slist_free_all(list);
-	return NULL;
+	if (rc)
+		curl_slist_free_all(list);
+	else
+		*headers = list;
+	return rc;
 }
 
 static void set_sign(struct http_fetch *fetch)
@@ -139,6 +140,8 @@ void http_set_options(struct http_fetch *fetch, const char *url)
 		curl_easy_setopt(curl, CURLOPT_CAINFO, options->ca_file);
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout_ms);
 	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+	/* Not among our own headers, for those are signed, and gateways change this one. */
+	curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "identity");
 	curl_easy_setopt(curl, CURLOPT_HTTP_CONTENT_DECODING, 0L);
 	curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, BUFFER_BYTES);
 	curl_easy_setopt(curl, CURLOPT_MAXCONNECTS, 2L); /* a second for a redirect's host */

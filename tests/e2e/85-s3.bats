@@ -273,7 +273,7 @@ fake_is() { printf '%s' "$*" >"$T/fake/.mode"; }
 	equal "$(acquire 1 d:v1)" ready
 	same_bytes d "$T/fake/b/p"
 	equal "$(grep -c 'list-type=2' "$T/fake.log")" 4
-	equal "$(grep -c 'signed=yes' "$T/fake.log")" 0
+	equal "$(grep -vc 'signed=no' "$T/fake.log")" 0
 	fake_is error 403 AccessDenied
 	larder evict -y d:v1 >/dev/null 2>&1 || { release 1; larder evict -y d:v1; }
 	fails d:v1 'does not let everybody read it' 'no S3 profile with keys'
@@ -288,6 +288,9 @@ fake_is() { printf '%s' "$*" >"$T/fake/.mode"; }
 	larder publish -q d:v1 --from s3://b --access public
 	start
 	equal "$(acquire 1 d:v1)" ready
+	# Not what gateways change on the way.
+	equal "$(grep -vc 'signed=host;x-amz-content-sha256;x-amz-date;x-amz-security-token token=s3ss10n encoding=identity' \
+		"$T/fake.log")" 0
 	release 1
 	larder evict -y d:v1
 	fake_is error 400 ExpiredToken

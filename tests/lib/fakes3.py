@@ -10,9 +10,9 @@ DIR/BUCKET/KEY are the objects; DIR/.mode says what goes wrong, read at each req
   change                    the same, and each request sees another version of it (ETag)
   slow MS                   every object takes that long
   samepage, emptypage, html listings that never end, that are empty for ever, that are none
-LOG has a line a request: METHOD PATH?QUERY range= if-match= signed= token=
+LOG has a line a request: METHOD PATH?QUERY range= if-match= signed=HEADERS token= encoding=
 """
-import email.utils, hashlib, http.server, itertools, os, sys, time, urllib.parse
+import email.utils, hashlib, http.server, itertools, os, re, sys, time, urllib.parse
 from xml.sax.saxutils import escape
 
 TOP, PORTFILE, LOG = sys.argv[1:]
@@ -42,10 +42,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def note(self):
         h = self.headers
+        names = re.search("SignedHeaders=([^,]*)", h["Authorization"] or "")
         with open(LOG, "a") as f:
-            f.write("%s %s range=%s if-match=%s signed=%s token=%s\n" % (
-                self.command, self.path, h["Range"], h["If-Match"], "no" if h["Authorization"] is None else "yes",
-                h["x-amz-security-token"]))
+            f.write("%s %s range=%s if-match=%s signed=%s token=%s encoding=%s\n" % (
+                self.command, self.path, h["Range"], h["If-Match"], names.group(1) if names else "no",
+                h["x-amz-security-token"], h["Accept-Encoding"]))
 
     def answer(self, status, body, headers=(), length=None):
         self.send_response(status)
