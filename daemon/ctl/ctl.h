@@ -63,6 +63,7 @@ struct ctl {
 	char **nodes; /* to be asked; NULL-terminated; [0] may be NULL: this host, its name not
 			 known */
 	size_t n_nodes;
+	bool remote; /* nodes other than this host are asked over the network */
 };
 
 struct ctl_command {
@@ -75,6 +76,8 @@ struct ctl_command {
 };
 /* CTL_VERBS of them, in the order of command.def. */
 extern const struct ctl_command ctl_commands[];
+/* Is it this host's own daemon, or one whose socket is seen here? */
+bool ctl_node_is_here(const struct ctl *ctl, const char *node);
 /* NULL: no such verb. */
 const struct ctl_command *ctl_command_find(const char *verb);
 

@@ -7,29 +7,11 @@
 #include <stdio.h>
 
 #include "ctl/fleet.h"
+#include "ctl/fleet_lines.h"
 
 const char *fleet_node(const struct ctl *ctl, size_t node)
 {
 	return ctl->n_nodes > 1 ? ctl->nodes[node] : NULL;
-}
-
-/* A daemon that hangs is found out here, before a request that may rightly take long. */
-static int node_open(const struct ctl *ctl, size_t node, struct larder_client **client,
-		     struct larder_error *err)
-{
-	const struct larder_msg_PING ping = {};
-	int rc = larder_client_open(ctl->options.socket, ctl->nodes[node], FLEET_CONNECT_MS, client,
-				    err);
-
-	if (rc != 0)
-		return rc;
-	rc = larder_client_call(*client, LARDER_MSG_PING, &ping, FLEET_CONNECT_MS, NULL, NULL, NULL,
-				err);
-	if (rc != 0) {
-		larder_client_close(*client);
-		*client = NULL;
-	}
-	return rc;
 }
 
 static int node_complain(const struct ctl *ctl, size_t node, const struct larder_error *err)
@@ -40,18 +22,16 @@ static int node_complain(const struct ctl *ctl, size_t node, const struct larder
 	return ctl_exit_code(-err->code);
 }
 
-static int node_run(struct ctl *ctl, size_t node, fleet_fn fn, void *arg)
+static int node_run(struct ctl *ctl, size_t node, struct fleet_line *line, fleet_fn fn, void *arg)
 {
-	struct larder_client *client = NULL;
 	struct larder_error err = {0};
-	int rc = node_open(ctl, node, &client, &err);
-	int code;
+	int code, rc;
 
-	if (rc != 0) {
-		node_complain(ctl, node, &err);
+	if (line->rc != 0) {
+		node_complain(ctl, node, &line->err);
 		return CTL_UNREACHABLE;
 	}
-	rc = fn(ctl, node, client, arg, &err);
+	rc = fn(ctl, node, line->client, arg, &err);
 	if (rc == 0) {
 		code = CTL_DONE;
 	} else {
@@ -60,17 +40,27 @@ static int node_run(struct ctl *ctl, size_t node, fleet_fn fn, void *arg)
 		if (rc == -ECONNRESET || rc == -EPIPE)
 			code = CTL_UNREACHABLE;
 	}
-	larder_client_close(client);
+	larder_client_close(line->client);
 	return code;
 }
 
 int fleet_each(struct ctl *ctl, fleet_fn fn, void *arg)
 {
-	int all = node_run(ctl, 0, fn, arg);
+	struct fleet_lines *lines = NULL;
+	struct larder_error err = {0};
+	int all = CTL_FAILED;
 
-	for (size_t i = 1; i < ctl->n_nodes; i++)
-		if (node_run(ctl, i, fn, arg) != all)
+	if (fleet_lines_create(ctl, &lines, &err))
+		return ctl_complain_error(&err);
+	for (size_t i = 0; i < ctl->n_nodes; i++) {
+		int code = node_run(ctl, i, fleet_line(lines, i), fn, arg);
+
+		if (i == 0)
+			all = code;
+		else if (code != all)
 			all = CTL_FAILED;
+	}
+	fleet_lines_destroy(lines);
 	return all;
 }
 

@@ -1,4 +1,7 @@
-/* Asking the daemons of one node or of many, one after the other, each with a deadline. */
+/*
+ * Asking the daemons of one node or of many. Connections come about at the same time, so that dead
+ * nodes cost one deadline together; answers are taken one after the other.
+ */
 #ifndef CTL_FLEET_H
 #define CTL_FLEET_H
 

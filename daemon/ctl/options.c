@@ -239,21 +239,13 @@ static int own_host(char *name, size_t len)
 	return 0;
 }
 
-/* Only a socket path with %n in it leads to another node's daemon. */
-static void check_reach(const struct ctl *ctl)
+bool ctl_node_is_here(const struct ctl *ctl, const char *node)
 {
 	char host[HOSTLIST_NAME_MAX + 1];
 
-	if (!ctl->options.nodes || strstr(ctl->options.socket, "%n"))
-		return;
-	for (size_t i = 0; i < ctl->n_nodes; i++) {
-		if (own_host(host, sizeof(host)) == 0 && strcmp(host, ctl->nodes[i]) == 0)
-			continue;
-		ctl_complain("%s is another node, and asking other nodes comes with larder-sched. "
-			     "Log in there, or name a socket path with %%n in it (--socket).",
-			     ctl->nodes[i]);
-		exit(CTL_UNREACHABLE);
-	}
+	if (!ctl->options.nodes || !node || strstr(ctl->options.socket, "%n"))
+		return true;
+	return own_host(host, sizeof(host)) == 0 && strcmp(host, node) == 0;
 }
 
 static void find_nodes(struct ctl *ctl)
@@ -274,7 +266,8 @@ static void find_nodes(struct ctl *ctl)
 		ctl_complain("%s", list ? err.text : "this host has no name; give one with -w.");
 		exit(CTL_USAGE);
 	}
-	check_reach(ctl);
+	for (size_t i = 0; i < ctl->n_nodes; i++)
+		ctl->remote |= !ctl_node_is_here(ctl, ctl->nodes[i]);
 }
 
 void ctl_parse(struct ctl *ctl, int argc, char **argv)

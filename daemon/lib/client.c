@@ -132,11 +132,23 @@ static int connect_fail(int code, const char *path, int timeout_ms, struct larde
 	return larder_error_set(err, code, "connect to larderd at %s: %s", path, strerror(code));
 }
 
+int larder_client_adopt(int fd, struct larder_client **client, struct larder_error *err)
+{
+	struct larder_client *made = calloc(1, sizeof(*made));
+
+	if (!made) {
+		close(fd);
+		return larder_error_set(err, ENOMEM, "out of memory");
+	}
+	made->fd = fd;
+	*client = made;
+	return 0;
+}
+
 int larder_client_open(const char *socket_path, const char *node, int timeout_ms,
 		       struct larder_client **client, struct larder_error *err)
 {
 	struct sockaddr_un address = {0};
-	struct larder_client *made;
 	auto_fd int fd = -1;
 	int rc = fill_address(socket_path, node, &address, err);
 
@@ -151,12 +163,7 @@ int larder_client_open(const char *socket_path, const char *node, int timeout_ms
 	rc = check_peer(fd, address.sun_path, err);
 	if (rc)
 		return rc;
-	made = calloc(1, sizeof(*made));
-	if (!made)
-		return larder_error_set(err, ENOMEM, "out of memory");
-	made->fd = take_fd(&fd);
-	*client = made;
-	return 0;
+	return larder_client_adopt(take_fd(&fd), client, err);
 }
 
 void larder_client_close(struct larder_client *client)

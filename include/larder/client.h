@@ -27,6 +27,8 @@ typedef int (*larder_row_fn)(struct larder_row *row, void *arg, struct larder_er
  */
 int larder_client_open(const char *socket_path, const char *node, int timeout_ms,
 		       struct larder_client **client, struct larder_error *err);
+/* The same over a connected socket, which is taken in every case: the caller knows who is there. */
+int larder_client_adopt(int fd, struct larder_client **client, struct larder_error *err);
 void larder_client_close(struct larder_client *client);
 
 /*

@@ -443,3 +443,67 @@ stage_runs() { larder status --json | jq -e '.transfers | length > 0' >/dev/null
 	code 1 ask ADVISE 999 "$(field digest "$row")" 1 60000
 	code 1 as $USER_A "$T/asknode" ADVISE "$(field id "$row")" "$(field digest "$row")" 9 60000
 }
+
+# --- larder -w over the network: a node's name is where it is ---
+
+# far WORD…: larder from a host that sees no daemon's socket.
+far() { env -u LARDER_NODE LARDER_SOCKET=/nonexistent/socket LARDER_CONF="$T/cli.conf" larder "$@"; }
+far_start()
+{
+	munged_start munge
+	daemon_conf 'fleet_listen = "127.0.0.2:0"' "munge_socket = \"$T/munge/socket\"" 'fleet_users = { }'
+	sed -i 's/^node_name = .*/node_name = "127.0.0.2"/' "$T/larder.conf"
+	daemon_start
+	ADDRESS=$(listening)
+	printf 'fleet_port = %s # the only\nmunge_socket = "%s"\n' "${ADDRESS#*:}" "$T/munge/socket" >"$T/cli.conf"
+	chmod 644 "$T/cli.conf"
+}
+
+@test 'larder -w reaches a node over the network, as root and as a user' {
+	dataset a:v1 3 1000
+	dataset open:v1 2 1000 --access public
+	dataset secret:v1 2 1000
+	chmod 750 "$(origin_of secret:v1)"
+	far_start
+	far -w 127.0.0.2 stage --wait a:v1 open:v1 secret:v1
+	diff <(far -w 127.0.0.2 ls --json) <(larder ls --json)
+	diff <(far -w 127.0.0.2 df --json -o TIER,CAPACITY) <(larder df --json -o TIER,CAPACITY)
+	cp "$BUILD/larder" "$T/larder"
+	run as $USER_A env -u LARDER_NODE LARDER_SOCKET=/nonexistent/socket LARDER_CONF="$T/cli.conf" "$T/larder" -w 127.0.0.2 ls
+	contains "$output" open
+	lacks "$output" secret
+	code 5 as $USER_A env -u LARDER_NODE LARDER_SOCKET=/nonexistent/socket LARDER_CONF="$T/cli.conf" "$T/larder" -w 127.0.0.2 drain
+	far -w 127.0.0.2 evict a:v1
+	poll 10 no_tree a:v1
+	code 3 far -w 127.0.0.2 show a:v1
+}
+
+@test 'progress of a stage is followed over the network until it is ready' {
+	dataset big:v1 60 4000000
+	far_start
+	sed -i '1i transfer_threads = 1\ntransfer_memory = "1M"' "$T/larder.conf"
+	daemon_stop
+	daemon_start
+	printf 'fleet_port = %s\nmunge_socket = "%s"\n' "$(listening | cut -d: -f2)" "$T/munge/socket" >"$T/cli.conf"
+	far -w 127.0.0.2 stage --wait big:v1
+	tree_is big:v1 ready
+	code 3 far -w 127.0.0.2 wait --timeout 1s nothing:v1
+}
+
+@test 'nodes that do not answer are named, delay nobody, and show in the exit code' {
+	dataset a:v1 3 1000
+	far_start
+	far -w 127.0.0.2 stage -q --wait a:v1
+	local began
+	began=$(now_ms)
+	code 1 far -w '127.0.0.[2-40]' ls
+	between $(($(now_ms) - began)) 0 15000
+	contains "$output" '127.0.0.2'
+	contains "$output" 'a '
+	contains "$output" '127.0.0.40: '
+	code 4 far -w '127.0.0.[3-9]' ls
+	code 4 far -w nowhere.invalid ls
+	printf 'fleet_port = %s\nmunge_socket = "%s/nobody"\n' "${ADDRESS#*:}" "$T" >"$T/cli.conf"
+	code 4 far -w 127.0.0.2 ls
+	contains "$output" munged
+}
