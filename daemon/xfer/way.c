@@ -12,10 +12,8 @@
 
 #include "xfer/way.h"
 
-#define PROBE_BYTES (UINT64_C(128) << 20) /* of each way, before it is judged */
-#define DIRECT_MARGIN                                                                              \
-	0.9 /* direct wins when it is not slower than this: it costs less processor                \
-	     */
+#define PROBE_BYTES   (UINT64_C(128) << 20) /* of each way, before it is judged */
+#define DIRECT_MARGIN 0.9 /* of the other's rate is enough: direct costs less processor */
 
 #ifndef NFS_SUPER_MAGIC
 #define NFS_SUPER_MAGIC 0x6969

@@ -782,24 +782,43 @@ static void many_files(struct run *r, unsigned int n, size_t size)
 	run_scan(r);
 }
 
+/* n small files whose opens wait at a gate: five are through, and one more waits. */
+static struct transfer *gated_start(struct run *r, struct xfer_pool *pool, unsigned int n,
+				    sem_t *gate)
+{
+	struct transfer *transfer = NULL;
+	struct larder_error err;
+
+	twist_reset();
+	run_open(r);
+	many_files(r, n, 100);
+	sem_init(gate, 0, 5);
+	twisted.gate = gate;
+	assert_int_equal(transfer_start(pool, twists, &r->params, &transfer, &err), 0);
+	while (twisted.opens < 6)
+		usleep(100);
+	return transfer;
+}
+
+static void gated_end(struct run *r, struct xfer_pool *pool, struct transfer *transfer, sem_t *gate)
+{
+	assert_int_equal(r->outcome.calls, 1);
+	transfer_destroy(transfer);
+	sem_destroy(gate);
+	twist_reset();
+	xfer_pool_destroy(pool);
+	run_close(r);
+}
+
 /* One thread has read on in several files before it gives the first away. */
 static void test_small_ones_go_together(void **state)
 {
 	struct xfer_pool *pool = small_pool(false, 1);
-	struct transfer *transfer;
-	struct larder_error err;
 	struct run r;
 	sem_t gate;
+	struct transfer *transfer = gated_start(&r, pool, 100, &gate);
 
 	(void)state;
-	twist_reset();
-	run_open(&r);
-	many_files(&r, 100, 3000);
-	sem_init(&gate, 0, 5);
-	twisted.gate = &gate;
-	assert_int_equal(transfer_start(pool, twists, &r.params, &transfer, &err), 0);
-	while (twisted.opens < 6) /* five are through, the next waits */
-		usleep(100);
 	assert_int_equal(r.sink.committed, 0);
 	for (int i = 0; i < 100; i++)
 		sem_post(&gate);
@@ -808,41 +827,23 @@ static void test_small_ones_go_together(void **state)
 	assert_int_equal(twisted.opens, 100);
 	transfer_progress_get(transfer, &r.progress);
 	assert_string_equal(r.progress.engine, "same device: small whole");
-	transfer_destroy(transfer);
-	sem_destroy(&gate);
-	twist_reset();
-	xfer_pool_destroy(pool);
-	run_close(&r);
+	gated_end(&r, pool, transfer, &gate);
 }
 
 static void test_cancel(void **state)
 {
 	struct xfer_pool *pool = small_pool(false, 4);
-	struct transfer *transfer;
-	struct larder_error err;
 	struct run r;
 	sem_t gate;
+	struct transfer *transfer = gated_start(&r, pool, 300, &gate);
 
 	(void)state;
-	twist_reset();
-	run_open(&r);
-	many_files(&r, 300, 100);
-	sem_init(&gate, 0, 5);
-	twisted.gate = &gate;
-	assert_int_equal(transfer_start(pool, twists, &r.params, &transfer, &err), 0);
-	while (twisted.opens < 6) /* five are through, the next wait */
-		usleep(100);
 	transfer_cancel(transfer);
 	for (int i = 0; i < 10; i++)
 		sem_post(&gate);
 	assert_int_equal(outcome_wait(&r.outcome), -ECANCELED);
 	assert_true(twisted.opens <= 9);
-	assert_int_equal(r.outcome.calls, 1);
-	transfer_destroy(transfer);
-	sem_destroy(&gate);
-	twist_reset();
-	xfer_pool_destroy(pool);
-	run_close(&r);
+	gated_end(&r, pool, transfer, &gate);
 }
 
 static void test_pool_goes_down(void **state)
