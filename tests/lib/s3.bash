@@ -21,7 +21,7 @@ s3_start()
 	"$S3_LIB/s3server" "$S3_DIR" </dev/null >"$S3_DIR/out" 2>&1 3>&- &
 	S3_PID=$!
 	export S3_PID
-	if poll 120 s3_up_or_dead && [[ -s $S3_DIR/endpoint ]]; then
+	if poll 300 s3_up_or_dead && [[ -s $S3_DIR/endpoint ]]; then
 		S3=$(<"$S3_DIR/endpoint")
 		export S3
 	else
