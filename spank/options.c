@@ -77,10 +77,6 @@ static int parse_dataset(const char *text, struct request *r, struct larder_erro
 
 		if (spec->kind != LARDER_SPEC_OWN)
 			continue;
-		if (!strncmp(spec->origin, "s3:", 3))
-			return larder_error_set(
-				err, EINVAL, "--dataset: %s=%.200s: an own dataset at s3:// " LATER,
-				spec->name, spec->origin);
 		if (larder_origin_form(spec->origin, &form, &root, err))
 			return larder_error_prefix(err, "--dataset: %s", spec->name);
 	}

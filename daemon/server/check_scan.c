@@ -131,11 +131,8 @@ int check_run_own(const struct check_job *job, struct larder_error *err)
 {
 	struct own_scan own = {.job = job};
 	bool remote = *job->spec.origin != '/';
-	int rc;
+	int rc = check_look_as_user(job->uid, job->gid, err);
 
-	if (strncmp(job->spec.origin, "s3:", 3) == 0) /* its credentials are not asked for yet */
-		return larder_error_set(err, EOPNOTSUPP, "%s cannot be scanned", job->spec.origin);
-	rc = check_look_as_user(job->uid, job->gid, err);
 	if (!rc)
 		rc = check_become_user(job->uid, job->gid, err);
 	if (!rc)

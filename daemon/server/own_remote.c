@@ -137,6 +137,8 @@ struct own_remote *own_remote_create(const char *settings, const char *logins, c
 	}
 	remote->options.filter = &remote->filter;
 	remote->options.login_text = remote->logins;
+	/* the user's files alone: no environment, nothing of the site's */
+	remote->options.s3.credentials_text = remote->profiles;
 	return remote;
 }
 

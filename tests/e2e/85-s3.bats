@@ -202,13 +202,42 @@ nothing_told()
 	contains "$output" 'can be read by others'
 }
 
-@test 'a user'\''s own dataset in a bucket is refused, and no request goes out' {
-	fake_start
+# The daemon sees a user with a home, without a change of the machine's.
+with_user()
+{
+	mkdir -p "$T/home-a/.aws"
+	{ cat /etc/passwd; echo "larder-a:x:$USER_A:$USER_A::$T/home-a:/bin/sh"; } >"$T/passwd"
+	printf '#!/bin/bash\nexec unshare -m bash -c %q %q "$@"\n' \
+		"mount --bind $T/passwd /etc/passwd && exec \"\$0\" \"\$@\"" "$LARDERD" >"$T/wrapped"
+	chmod 755 "$T/wrapped"
+	LARDERD=$T/wrapped
+}
+
+@test 'a user'\''s own bucket: with the keys of that user'\''s files, and for that user alone' {
+	make_files "$T/data" 5 20000
+	(cd "$T/data" && sha256sum f* >SHA256SUMS)
+	bucket p/
+	with_user
+	cp "$HOME/.aws/credentials" "$T/home-a/.aws/credentials"
+	chown -R $USER_A:$USER_A "$T/home-a"
+	chmod 600 "$T/home-a/.aws/credentials"
+	daemon_start 'own_hosts_allow = { "127.0.0.1" }' 'http_retries = 1'
+	equal "$(joblet acquire 1 0 $USER_A "mine=s3://$BUCKET/p")" ready
+	diff -r "$T/data" "$(tree_data mine:own)"
+	equal "$(joblet acquire 2 0 $USER_A "listed=s3://$BUCKET/p/SHA256SUMS")" ready
+	equal "$(find "$(tree_data listed:own)" -type f | wc -l)" 5
+	[[ -z $(grep -rl testing "$T/state" "$T/tier" "$T/larderd.log") ]]
+	lacks "$(as $USER_B larder ls)" mine
+	code 1 joblet acquire 3 0 $USER_B "other=s3://$BUCKET/p"
+	# where the site forbids, the endpoint of a user's file leads nowhere
+	daemon_stop
+	daemon_conf 'http_retries = 1'
 	daemon_start
-	code 1 joblet acquire 2 0 $USER_A "x=s3://b/d"
-	code 1 acquire 1 "x=s3://b/d"
-	contains "$output" 'cannot be scanned'
-	[[ ! -s $T/fake.log ]]
+	code 1 joblet acquire 4 0 $USER_A "again=s3://$BUCKET/p"
+	contains "$output" 'own datasets may not lead'
+	chmod 644 "$T/home-a/.aws/credentials"
+	code 1 joblet acquire 5 0 $USER_A "open=s3://$BUCKET/p"
+	contains "$output" 'chmod 600'
 }
 
 # --- what is not there

@@ -89,12 +89,12 @@ refused()
 	refused prefer --dataset=imagenet:v1 --dataset-placement=here
 	refused SHA256SUMS --dataset=mine=https://host/x
 	refused bypass --dataset=mine=https://host/x.tar --dataset-on-fail=bypass
+	refused bypass --dataset=mine=s3://bucket/key --dataset-mode=bypass
 }
 
 @test "what a later version brings is refused with a sentence, not ignored" {
 	refused lazy --dataset=imagenet:v1 --dataset-mode=lazy
 	refused shard --dataset=imagenet:v1 --dataset-distribute=shard
-	refused s3 --dataset=mine=s3://bucket/key
 }
 
 @test "srun finds the dataset complete, with its environment and one line on stderr" {
