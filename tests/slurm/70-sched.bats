@@ -128,6 +128,40 @@ file_says() { grep -q "^$1 " "$DIR/sched/features"; }
 	poll 20 has_feature n2 ds:a:v1
 }
 
+# ask MESSAGE FIELD…: larder-sched, as root.
+ask()
+{
+	"${LARDER_BUILD:-$BATS_TEST_DIRNAME/../../build}/tests/asknode" --net "$LARDER_SCHED" --node larder-sched \
+		--munge "$LARDER_MUNGE_SOCKET" --to "$(id -u larder-sched)" "$@"
+}
+
+fleet_has() { [[ $(ask FLEET_LIST "$1") == *"ready=$2"* ]]; }
+
+@test "slurmctld hangs: nodes are polled and people answered all the same" {
+	node pause - slurmctld
+	said=$(ask FLEET_STATUS)
+	stage_on n1 last:v1
+	poll 5 fleet_has last 1
+	node resume - slurmctld
+	contains "$said" "node=n1"
+	poll 60 has_feature n1 ds:last:v1
+}
+
+@test "a stop takes the features along where the site wants it, and the next start brings them back" {
+	node stop - larder-sched
+	has_feature n1 ds:a:v1
+	echo 'remove_on_stop = true' >>"$DIR/sched/larder-sched.conf"
+	node start - larder-sched
+	poll 20 grep -q "node.answers node=n1" "$DIR/sched/larder-sched.log"
+	has_feature n1 ds:a:v1
+	node stop - larder-sched
+	lacks "$(features n1)" ds:
+	admins_stand n1
+	sed -i /remove_on_stop/d "$DIR/sched/larder-sched.conf"
+	node start - larder-sched
+	poll 20 has_feature n1 ds:a:v1
+}
+
 @test "nobody but larder-sched's user may use the publisher, and features of ours are all it sets" {
 	run as alice python3 -c '
 import socket, sys
