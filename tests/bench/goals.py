@@ -75,8 +75,18 @@ GOALS = (
 )
 
 
+def scale_rows(rows):
+    """The steps of the bench scale bring their goals along; "-" is none."""
+    for row in rows:
+        for key, goal, unit in (("ms", "goal_ms", "ms"), ("daemon_mb", "goal_mb", "MB of larderd")):
+            if row.get("summary") == "scale" and row[goal] != "-":
+                yield {"work": "scale", "words": f"{row['who'][:26]}, {unit}", "value": row[key],
+                       "goal": float(row[goal]), "better": "less", "met": row[key] <= float(row[goal])}
+
+
 def reached(rows):
     """The goals of which the run has the figure."""
+    yield from scale_rows(rows)
     for work, words, find, goal, better in GOALS:
         value = find(rows)
         if value is not None:

@@ -16,6 +16,7 @@ scale_step() {
 
 scale_note() {
 	printf '{"work":"scale","who":"%s","ms":%s,"goal_ms":"%s","daemon_mb":%s,"goal_mb":"%s"}\n' "$@" >> "$BENCH_OUT"
+	printf '{"summary":"scale","who":"%s","ms":%s,"goal_ms":"%s","daemon_mb":%s,"goal_mb":"%s"}\n' "$@" >> "$BENCH_SUM"
 	printf '%-44s%10s ms%10s%8s MB%8s\n' "$1" "$2" "$3" "$4" "$5"
 }
 
