@@ -45,12 +45,13 @@ SPANK_OBJ := $(call obj,spank)
 CTL_OBJ := $(call obj,daemon/ctl)
 # Without what needs libslurm: for the unit tests.
 SCHED_OBJ := $(filter-out %/main.o %/slurm.o %/slurm_helper.o %/publisher.o,$(call obj,daemon/sched))
+PROLOG_OBJ := $(call obj,daemon/prolog)
 UNIT_SRC := $(call src,tests/unit)
 UNIT_BIN := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(filter tests/unit/test_%.c,$(UNIT_SRC)))
 UNIT_HELP := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out tests/unit/test_%.c,$(UNIT_SRC)))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(call src,tests/fuzz))
 PROGRAMS := $(BUILD)/spank_larder.so $(BUILD)/larderd $(BUILD)/larder $(BUILD)/larder-slurm-helper \
-	$(BUILD)/larder-sched
+	$(BUILD)/larder-sched $(BUILD)/larder-prolog-slurmctld
 MANPAGES := $(wildcard daemon/*.[158] spank/*.8 etc/*.5 daemon/*/*.[158])
 
 Q := $(if $(V),,@)
@@ -84,6 +85,10 @@ $(BUILD)/larder: $(CTL_OBJ) $(REACH_OBJ) $(FLEET_OBJ) $(CORE_OBJ) $(BUILD)/libla
 	$(call say,LD)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs $(CLI_PKGS)) -lmunge -lpthread -lm
 
+$(BUILD)/larder-prolog-slurmctld: $(PROLOG_OBJ) $(BUILD)/obj/daemon/conf/text.o $(FLEET_OBJ) $(CORE_OBJ) $(BUILD)/liblarder.a
+	$(call say,LD)
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs $(FLEET_PKGS)) -lmunge -lpthread -lm
+
 $(BUILD)/larder-slurm-helper: $(call obj,daemon/helper) $(BUILD)/liblarder.a
 	$(call say,LD)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(SLURM_LIBS)
@@ -96,6 +101,8 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_HELP) $(DAEMON_OBJ) $(SCHED
 	$(call say,LD)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(shell $(PKG_CONFIG) --libs $(DAEMON_PKGS) cmocka) -lmunge -lpthread -lm
+
+$(BUILD)/tests/test_prolog: $(filter-out %/main.o,$(PROLOG_OBJ))
 
 # Tests of the plugin bring their own Slurm (spank_host.c).
 $(filter $(BUILD)/tests/test_spank_%,$(UNIT_BIN)): $(SPANK_OBJ)
@@ -215,6 +222,7 @@ install: all ## install below DESTDIR
 	$(INSTALL) -m 755 $(BUILD)/larder-sched $(DESTDIR)$(SBINDIR)/larder-sched
 	$(INSTALL) -m 755 $(BUILD)/larder $(DESTDIR)$(BINDIR)/larder
 	$(INSTALL) -m 755 $(BUILD)/larder-slurm-helper $(DESTDIR)$(LIBEXECDIR)/larder-slurm-helper
+	$(INSTALL) -m 755 $(BUILD)/larder-prolog-slurmctld $(DESTDIR)$(LIBEXECDIR)/larder-prolog-slurmctld
 	$(INSTALL) -m 755 $(BUILD)/spank_larder.so $(DESTDIR)$(PLUGINDIR)/spank_larder.so
 	test -e $(DESTDIR)$(SYSCONFDIR)/larder/larder.conf || \
 		{ $(call install_as,etc/larder.conf,$(SYSCONFDIR)/larder/larder.conf); }
@@ -234,7 +242,8 @@ install: all ## install below DESTDIR
 
 uninstall: ## remove what install put there; configuration, catalog and caches stay
 	rm -f $(DESTDIR)$(SBINDIR)/larderd $(DESTDIR)$(SBINDIR)/larder-sched $(DESTDIR)$(BINDIR)/larder $(DESTDIR)$(PLUGINDIR)/spank_larder.so \
-		$(DESTDIR)$(LIBEXECDIR)/larder-slurm-helper $(DESTDIR)$(SYSCONFDIR)/slurm/plugstack.conf.d/larder.conf \
+		$(DESTDIR)$(LIBEXECDIR)/larder-slurm-helper $(DESTDIR)$(LIBEXECDIR)/larder-prolog-slurmctld \
+		$(DESTDIR)$(SYSCONFDIR)/slurm/plugstack.conf.d/larder.conf \
 		$(DESTDIR)$(UNITDIR)/larderd.service $(DESTDIR)$(UNITDIR)/larder-sched.service \
 		$(DESTDIR)$(UNITDIR)/larder-publisher.service $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/larder.conf \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/larder.conf \

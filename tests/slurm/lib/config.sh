@@ -72,6 +72,7 @@ write_slurm_conf()
 		NodeName=n[1-$NODES] NodeHostname=$host NodeAddr=127.0.0.1 Port=[$((PORT + 1))-$((PORT + NODES))] CPUs=64 RealMemory=1000
 		PartitionName=all Nodes=n[1-$NODES] Default=YES MaxTime=INFINITE State=UP
 	END
+	[[ $PROLOG_SLURMCTLD == off ]] || echo "PrologSlurmctld=$DIR/prolog-slurmctld" >>"$DIR/slurm.conf"
 	[[ $PLACEMENT == no ]] || echo JobSubmitPlugins=lua >>"$DIR/slurm.conf"
 	printf '%s\n' "$SLURM_EXTRA" >>"$DIR/slurm.conf"
 }
@@ -93,6 +94,23 @@ write_job_submit()
 	sed -e "s|^package.path = .*|package.path = \"$DIR/bin/?.lua;\" .. package.path|" \
 		-e "/require \"larder\"/a larder.features_file = \"$DIR/sched/features\"" \
 		"$HERE/../../contrib/lua/job_submit.lua" >"$DIR/job_submit.lua"
+}
+
+# A site's own script: here it must tell where this cluster's daemons are, which have all one address.
+write_prolog_slurmctld()
+{
+	local n
+	[[ $PROLOG_SLURMCTLD != off ]] || return 0
+	for n in $(node_names); do printf '%s 127.0.0.1:%s\n' "$n" "$(fleet_port "$n")"; done >"$DIR/addresses"
+	cat >"$DIR/prolog-slurmctld" <<-END
+		#!/bin/sh
+		export SLURM_CONF='$DIR/slurm.conf'
+		date +%s.%N >'$DIR/ctld/prolog.'"\$SLURM_JOB_ID"
+		'$DIR/bin/larder-prolog-slurmctld' --addresses '$DIR/addresses' --munge-socket '$DIR/munge/socket' $PROLOG_SLURMCTLD
+		echo \$? >>'$DIR/ctld/prolog.'"\$SLURM_JOB_ID"
+		exit 0
+	END
+	chmod 755 "$DIR/prolog-slurmctld"
 }
 
 # In the extra lines of --larder-conf, %n stands for the node and %d for the cluster's directory.
@@ -122,7 +140,7 @@ larder_conf_base()
 		boot_id_file = "$DIR/$1/boot_id"
 		metrics_file = "$DIR/$1/metrics.prom"
 		admin_groups = { "root" }
-		fleet_listen = "127.0.0.1:$((PORT + NODES + ${1#n}))"
+		fleet_listen = "127.0.0.1:$(fleet_port "$1")"
 		munge_socket = "$DIR/munge/socket"
 		reconcile_every = "5s"
 	END
