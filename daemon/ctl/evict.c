@@ -3,7 +3,9 @@
  * They must not choose what goes: the daemon does. --force is asked about.
  * Called through the table of commands.
  */
-#include "ctl/fleet.h"
+#include "core/hostlist.h"
+#include "ctl/fleet_sched.h"
+#include "larder/cleanup.h"
 
 static int evict_one(struct ctl *ctl, size_t node, struct larder_client *client, const char *spec,
 		     struct sheets *sheets, struct larder_error *err)
@@ -38,26 +40,71 @@ static int evict_check(const struct ctl *ctl)
 			"evict wants either datasets or --bytes SIZE; see 'larder help evict'.");
 		return CTL_USAGE;
 	}
+	if (ctl->options.fleet && ctl->n_args == 0) {
+		ctl_complain("evict --fleet wants datasets; --bytes is a node's own affair.");
+		return CTL_USAGE;
+	}
 	if (!ctl->options.force || ctl->options.dry_run)
 		return CTL_DONE;
 	return ctl_confirm(ctl, "Evict even what running jobs or pins hold? Files that a job has "
 				"open stay readable to it, others vanish under it.");
 }
 
+/* One dataset on all nodes that hold it. */
+static int evict_everywhere(struct ctl *ctl, const char *spec, struct sheets *sheets)
+{
+	struct ctl there = *ctl;
+	const char *args[] = {spec, NULL};
+	auto_free char *list = NULL;
+	struct larder_error err = {0};
+	int code;
+
+	if (fleet_sched_holders(spec, &list, &err))
+		return ctl_complain_error(&err);
+	there.nodes = NULL;
+	there.args = args;
+	there.n_args = 1;
+	there.options.nodes = list;
+	if (hostlist_expand(list, &there.nodes, &there.n_nodes, &err))
+		return ctl_complain_error(&err);
+	there.remote = true;
+	code = fleet_each(&there, evict_node, sheets);
+	hostlist_free(there.nodes);
+	return code;
+}
+
+static int evict_fleet(struct ctl *ctl, struct sheets *sheets)
+{
+	int all = CTL_DONE;
+
+	for (size_t i = 0; i < ctl->n_args; i++) {
+		int code = evict_everywhere(ctl, ctl->args[i], sheets);
+
+		if (i == 0)
+			all = code;
+		else if (code != all)
+			all = CTL_FAILED;
+	}
+	return all;
+}
+
 int ctl_evict(struct ctl *ctl)
 {
 	static const unsigned int types[] = {LARDER_MSG_FREED, 0};
+	struct ctl shown = *ctl; /* for the NODE column */
 	struct sheets *sheets = NULL;
 	struct larder_error err = {0};
 	int code = evict_check(ctl);
 
 	if (code != CTL_DONE)
 		return code;
-	if (sheets_create(ctl, types, 0, &sheets, &err) != 0) {
+	if (ctl->options.fleet)
+		shown.n_nodes = 2;
+	if (sheets_create(&shown, types, 0, &sheets, &err) != 0) {
 		ctl_complain_error(&err);
 		return CTL_USAGE;
 	}
-	code = fleet_each(ctl, evict_node, sheets);
+	code = ctl->options.fleet ? evict_fleet(ctl, sheets) : fleet_each(ctl, evict_node, sheets);
 	if (sheets_print(sheets, stdout, &err) != 0)
 		code = ctl_complain_error(&err);
 	sheets_destroy(sheets);

@@ -11,12 +11,12 @@
 
 const char *fleet_node(const struct ctl *ctl, size_t node)
 {
-	return ctl->n_nodes > 1 ? ctl->nodes[node] : NULL;
+	return ctl->n_nodes > 1 || ctl->options.fleet ? ctl->nodes[node] : NULL;
 }
 
 static int node_complain(const struct ctl *ctl, size_t node, const struct larder_error *err)
 {
-	if (ctl->n_nodes == 1)
+	if (!fleet_node(ctl, node))
 		return ctl_complain_error(err);
 	ctl_complain("%s: %s", ctl->nodes[node], err->text);
 	return ctl_exit_code(-err->code);

@@ -6,7 +6,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ctl/fleet.h"
+#include "ctl/fleet_sched.h"
+
+static int ls_fleet(struct ctl *ctl, const char *pattern)
+{
+	static const unsigned int types[] = {LARDER_MSG_FLEET_TREE, 0};
+	const struct larder_msg_FLEET_LIST msg = {.pattern = pattern};
+	const struct fleet_request request = {LARDER_MSG_FLEET_LIST, &msg, FLEET_ANSWER_MS};
+
+	return fleet_sched_table(ctl, &request, types);
+}
 
 int ctl_ls(struct ctl *ctl)
 {
@@ -14,6 +23,8 @@ int ctl_ls(struct ctl *ctl)
 	const struct larder_msg_LIST msg = {.pattern = ctl->n_args ? ctl->args[0] : ""};
 	const struct fleet_request request = {LARDER_MSG_LIST, &msg, FLEET_ANSWER_MS};
 
+	if (ctl->options.fleet)
+		return ls_fleet(ctl, msg.pattern);
 	return fleet_table(ctl, &request, types, 0);
 }
 
@@ -48,8 +59,16 @@ int ctl_explain(struct ctl *ctl)
 	static const unsigned int types[] = {LARDER_MSG_LINE, 0};
 	const struct larder_msg_EXPLAIN msg = {.what = ctl->args[0]};
 	const struct fleet_request request = {LARDER_MSG_EXPLAIN, &msg, FLEET_ANSWER_MS};
+	const struct larder_msg_FLEET_EXPLAIN far = {.spec = ctl->args[0]};
+	const struct fleet_request question = {LARDER_MSG_FLEET_EXPLAIN, &far, FLEET_ANSWER_MS};
+	int code = fleet_table(ctl, &request, types, 0);
 
-	return fleet_table(ctl, &request, types, 0);
+	/* A dataset may be elsewhere; a job's waiting is its node's to explain. JSON is one
+	 * document. */
+	if (ctl->options.nodes || ctl->options.json || !fleet_sched_there() ||
+	    ctl->args[0][strspn(ctl->args[0], "0123456789")] == '\0')
+		return code;
+	return fleet_sched_table(ctl, &question, types);
 }
 
 int ctl_df(struct ctl *ctl)

@@ -507,3 +507,38 @@ far_start()
 	code 4 far -w 127.0.0.2 ls
 	contains "$output" munged
 }
+
+# --- larder --fleet: what larder-sched knows; here somebody else speaks in its place ---
+
+sched_start()
+{
+	"$T/asknode" --serve --net 127.0.0.1:0 --node larder-sched --munge "$T/munge/socket" \
+		FLEET_TREE a v1 0123456789abcdef0123456789abcdef '' public 3000 2 2 6000 1 '127.0.0.[2-3]' , \
+		FLEET_NODE 127.0.0.2 "$ADDRESS" up 1700000000 1 1000000 3000 0 0 5000 0 0 0 0.1.0 '' , \
+		SILENT n9 0 'no route to it' , NODE_ADDRESS 127.0.0.2 "$ADDRESS" , \
+		TEXT 'a:v1 is on 127.0.0.2' 3>&- >"$T/sched.port" &
+	poll 10 test -s "$T/sched.port"
+	printf 'sched = "127.0.0.1:%s"\nsched_user = "root"\nfleet_port = 1\nmunge_socket = "%s"\n' \
+		"$(<"$T/sched.port")" "$T/munge/socket" >"$T/cli.conf"
+}
+
+@test 'larder --fleet shows what larder-sched knows, and names who was silent' {
+	dataset a:v1 3 1000
+	far_start
+	sched_start
+	code 1 far ls --fleet # a partial answer
+	contains "$output" '127.0.0.[2-3]'
+	contains "$output" 'n9 has never answered: no route'
+	code 1 far status --fleet --json
+	contains "$output" '"fleet_nodes"'
+	far -w 127.0.0.2 stage -q --wait a:v1 # at the address that larder-sched gives
+	run far explain a:v1
+	contains "$output" 'a:v1 is on 127.0.0.2'
+	code 1 far evict -y --fleet a:v1 # 127.0.0.3 does not answer
+	contains "$output" '127.0.0.3: '
+	poll 10 no_tree a:v1
+	code 2 far evict --fleet --bytes 1M
+	: >"$T/cli.conf"
+	code 4 far ls --fleet
+	contains "$output" 'no larder-sched is configured'
+}

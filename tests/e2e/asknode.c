@@ -8,6 +8,8 @@
  *     --munge SOCKET, --to UID              munged's socket; who must be able to read it (root)
  *     --write BODY CREDENTIAL               sends nothing: writes both to files
  *     --raw FILE                            these bytes instead of the message's frame
+ *     --serve                               answers instead, at --net as --node: prints its port;
+ * rows with a comma between, each sent to requests that want it
  *
  * A row is a line "NAME<tab>field=value<tab>…". Exit codes: 0 DONE, 1 ERROR or no answer, 2 usage.
  */
@@ -18,9 +20,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fleet/call.h"
 #include "fleet/credential.h"
+#include "fleet/serve.h"
 #include "larder/cleanup.h"
 #include "larder/client.h"
 
@@ -29,6 +33,7 @@
 
 struct options {
 	const char *net, *node, *munge, *body, *credential, *raw;
+	bool serve;
 	uid_t to;
 };
 
@@ -201,15 +206,99 @@ static int write_both(const struct options *options, const uint8_t *frame, size_
 	       put(options->credential, credential, strlen(credential));
 }
 
+/* --- answering, as larder-sched would */
+
+struct rows {
+	char **words;
+	int n;
+};
+
+/* Is that a row of an answer to this request? */
+static bool fits(unsigned int request, unsigned int row)
+{
+	switch (row) {
+	case LARDER_MSG_FLEET_TREE: return request == LARDER_MSG_FLEET_LIST;
+	case LARDER_MSG_FLEET_NODE: return request == LARDER_MSG_FLEET_STATUS;
+	case LARDER_MSG_NODE_ADDRESS: return request == LARDER_MSG_NODES;
+	case LARDER_MSG_TEXT: return request == LARDER_MSG_FLEET_EXPLAIN;
+	default: return request != LARDER_MSG_NODES && request != LARDER_MSG_FLEET_EXPLAIN;
+	}
+}
+
+static int add_frame(unsigned int type, uint32_t seq, const void *msg, uint8_t **out, size_t *len,
+		     struct larder_error *err)
+{
+	auto_free uint8_t *frame = NULL;
+	uint8_t *more;
+	size_t n = 0;
+
+	if (larder_msg_encode(type, seq, msg, &frame, &n, err))
+		return -err->code;
+	more = realloc(*out, *len + n);
+	if (!more)
+		return larder_error_set(err, ENOMEM, "out of memory");
+	memcpy(more + *len, frame, n);
+	*out = more;
+	*len += n;
+	return 0;
+}
+
+static int answer(const struct fleet_peer *peer, const uint8_t *request, size_t len, uint8_t **out,
+		  size_t *out_len, struct larder_error *err, void *arg)
+{
+	const struct rows *rows = arg;
+	union any_message msg = {0};
+	struct larder_head head;
+
+	(void)peer;
+	*out = NULL;
+	*out_len = 0;
+	if (len < LARDER_FRAME_HEAD || larder_head_decode(request, &head, err))
+		return larder_error_set(err, EBADMSG, "no frame");
+	for (int at = 0, n; at < rows->n; at += n + 1) {
+		unsigned int type;
+
+		for (n = 0; at + n < rows->n && strcmp(rows->words[at + n], ",") != 0;)
+			n++;
+		type = message_fill(rows->words + at, n, &msg);
+		if (!type)
+			return larder_error_set(err, EINVAL, "%s: no row", rows->words[at]);
+		if (fits(head.type, type) && add_frame(type, head.seq, &msg, out, out_len, err))
+			return -err->code;
+	}
+	return add_frame(LARDER_MSG_DONE, head.seq, &(struct larder_msg_DONE){.note = ""}, out,
+			 out_len, err);
+}
+
+static int serve(const struct options *options, char **words, int n)
+{
+	struct rows rows = {words, n};
+	struct fleet_server *server;
+	struct larder_error err = {0};
+	const struct fleet_serve_params params = {.address = options->net,
+						  .node = options->node,
+						  .munge_socket = options->munge,
+						  .connections = 64,
+						  .of_one = 64,
+						  .timeout_s = 30,
+						  .answer = answer,
+						  .arg = &rows};
+
+	if (fleet_serve_start(&params, &server, &err))
+		return complain(&err);
+	printf("%u\n", fleet_serve_port(server));
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
 static void parse(int argc, char **argv, struct options *options)
 {
-	static const struct option table[] = {{"net", required_argument, NULL, 'a'},
-					      {"node", required_argument, NULL, 'n'},
-					      {"munge", required_argument, NULL, 'm'},
-					      {"to", required_argument, NULL, 't'},
-					      {"write", required_argument, NULL, 'w'},
-					      {"raw", required_argument, NULL, 'r'},
-					      {0}};
+	static const struct option table[] = {
+		{"net", required_argument, NULL, 'a'},	 {"node", required_argument, NULL, 'n'},
+		{"munge", required_argument, NULL, 'm'}, {"to", required_argument, NULL, 't'},
+		{"write", required_argument, NULL, 'w'}, {"raw", required_argument, NULL, 'r'},
+		{"serve", no_argument, NULL, 's'},	 {0}};
 	int key;
 
 	while ((key = getopt_long(argc, argv, "+", table, NULL)) != -1)
@@ -223,6 +312,7 @@ static void parse(int argc, char **argv, struct options *options)
 			options->credential = optind < argc ? argv[optind++] : "";
 			break;
 		case 'r': options->raw = optarg; break;
+		case 's': options->serve = true; break;
 		default: exit(2);
 		}
 }
@@ -237,6 +327,8 @@ int main(int argc, char **argv)
 	size_t len = 0;
 
 	parse(argc, argv, &options);
+	if (options.serve)
+		return serve(&options, argv + optind, argc - optind);
 	if (optind < argc)
 		type = message_fill(argv + optind, argc - optind, &msg);
 	if (!type) {
