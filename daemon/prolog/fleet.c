@@ -271,7 +271,7 @@ static void take_call(struct prolog_fleet *fleet, struct fleet_call *call)
 	free((void *)(uintptr_t)call->request);
 }
 
-void prolog_fleet_step(struct prolog_fleet *fleet, const volatile int *stop, size_t *waiting)
+void prolog_fleet_step(struct prolog_fleet *fleet, const _Atomic int *stop, size_t *waiting)
 {
 	size_t n = 0;
 

@@ -22,8 +22,7 @@
 #define PAUSE_MS    500
 #define SLACK_S	    20 /* then the alarm ends it, wherever it hangs */
 
-static volatile int
-	stopped; /* by a signal: slurmctld ends the scripts of a job that is cancelled */
+static _Atomic int stopped; /* by a signal: slurmctld ends the scripts of a job that is cancelled */
 
 static void on_stop(int signal)
 {

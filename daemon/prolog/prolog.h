@@ -69,7 +69,7 @@ void prolog_fleet_destroy(struct prolog_fleet *fleet);
  * One step at every node and dataset that are not at their end; *waiting: how many nodes have more
  * to come. Blocks for one timeout, and while a WATCH waits.
  */
-void prolog_fleet_step(struct prolog_fleet *fleet, const volatile int *stop, size_t *waiting);
+void prolog_fleet_step(struct prolog_fleet *fleet, const _Atomic int *stop, size_t *waiting);
 /* Borrowed; n_nodes of the job. */
 const struct prolog_node *prolog_fleet_nodes(const struct prolog_fleet *fleet);
 
