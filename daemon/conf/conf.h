@@ -72,7 +72,8 @@ struct config_table {
 	unsigned int n_bounds;
 };
 
-#define CONFIG_KEYS_MAX 128 /* in one table */
+#define CONFIG_KEYS_MAX	    128 /* in one table */
+#define CONFIG_SECTIONS_MAX 4
 
 /* A kind of section, `name "title" { … }`, any number of them; its table has no LIST. */
 struct config_section {
@@ -86,6 +87,7 @@ struct config_section {
 	int (*end)(const char *title, const int *lines, int line, void *arg,
 		   struct larder_error *err);
 	void *arg;
+	const struct config_section *next; /* another kind; at most CONFIG_SECTIONS_MAX */
 };
 
 struct config_file {

@@ -27,16 +27,31 @@ struct slot {
 
 struct parse {
 	struct config_file *file;
-	const struct config_section *section;
-	struct slot slots[CONFIG_KEYS_MAX], section_slots[CONFIG_KEYS_MAX];
+	struct slot slots[CONFIG_KEYS_MAX], section_slots[CONFIG_SECTIONS_MAX][CONFIG_KEYS_MAX];
 	struct larder_error *err;
 	bool failed;
 };
 
+/* The first key of every table is no list, so its option has an address of ours. */
+static struct slot *first_slot(const cfg_t *cfg)
+{
+	return (struct slot *)(void *)cfg->opts[0].simple_value.string;
+}
+
 static struct parse *parse_of(const cfg_t *cfg)
 {
-	/* The first key of either table is no list, so its option has an address of ours. */
-	return ((struct slot *)(void *)cfg->opts[0].simple_value.string)->parse;
+	return first_slot(cfg)->parse;
+}
+
+/* The kind of section that cfg is, and its number; NULL: the file's outside. */
+static const struct config_section *section_of(const cfg_t *cfg, unsigned int *number)
+{
+	const struct config_section *section = parse_of(cfg)->file->section;
+
+	for (*number = 0; section; section = section->next, (*number)++)
+		if (first_slot(cfg) == parse_of(cfg)->section_slots[*number])
+			return section;
+	return NULL;
 }
 
 /* Only the first sentence counts: what libconfuse says after it is an echo. */
@@ -59,8 +74,9 @@ fail(struct parse *p, int line, const char *fmt, ...)
 
 static int fail_unknown(struct parse *p, const cfg_t *cfg, const char *name)
 {
-	bool inside = cfg->opts[0].simple_value.string == &p->section_slots[0].text;
-	const struct config_table *table = inside ? p->section->table : p->file->table;
+	unsigned int number;
+	const struct config_section *inside = section_of(cfg, &number);
+	const struct config_table *table = inside ? inside->table : p->file->table;
 	const char *near = NULL;
 	unsigned int best = 4;
 
@@ -73,9 +89,23 @@ static int fail_unknown(struct parse *p, const cfg_t *cfg, const char *name)
 		}
 	}
 	return fail(p, cfg->line, "unknown key \"%s\"%s%s%s%s%s; %s lists the keys", name,
-		    inside ? " in a " : "", inside ? p->section->name : "",
-		    near ? "; did you mean " : "", near ? near : "", near ? "?" : "",
-		    p->file->manual);
+		    !inside			     ? ""
+		    : strchr("aeiou", *inside->name) ? " in an "
+						     : " in a ",
+		    inside ? inside->name : "", near ? "; did you mean " : "", near ? near : "",
+		    near ? "?" : "", p->file->manual);
+}
+
+/* libconfuse does not say of which kind; one of them has that title already. */
+static int fail_twice(struct parse *p, cfg_t *cfg, const char *title)
+{
+	const char *kind = "section";
+
+	for (const struct config_section *s = p->file->section; s; s = s->next)
+		if (cfg_gettsec(cfg, s->name, title))
+			kind = s->name;
+	return fail(p, cfg->line, "%s \"%s\" is there twice; give each %s a name of its own", kind,
+		    title, kind);
 }
 
 /* libconfuse's own sentences: the common ones in our words. It prints to stderr without this. */
@@ -89,8 +119,7 @@ static void __attribute__((format(printf, 2, 0))) on_error(cfg_t *cfg, const cha
 	if (strcmp(fmt, "no such option '%s'") == 0) {
 		fail_unknown(p, cfg, va_arg(ap, const char *));
 	} else if (strcmp(fmt, "found duplicate title '%s'") == 0) {
-		fail(p, cfg->line, "%s \"%s\" is there twice; give each %s a name of its own",
-		     p->section->name, va_arg(ap, const char *), p->section->name);
+		fail_twice(p, cfg, va_arg(ap, const char *));
 	} else if (strcmp(fmt, "premature end of file") == 0) {
 		fail(p, cfg->line, TOO_EARLY);
 	} else {
@@ -130,15 +159,16 @@ static int on_item(cfg_t *cfg, cfg_opt_t *opt)
 	return 0;
 }
 
-static int section_begin(struct parse *p)
+/* The defaults of a section that may come. */
+static int section_begin(struct parse *p, const struct config_section *section, struct slot *slots)
 {
 	int rc = 0;
 
-	for (unsigned int i = 0; p->section && i < p->section->table->n; i++) {
-		p->section_slots[i].line = 0;
+	for (unsigned int i = 0; i < section->table->n; i++) {
+		slots[i].line = 0;
 		rc = rc ? rc
-			: config_value_default(p->section->table, &p->section->table->keys[i],
-					       p->section->base, p->err);
+			: config_value_default(section->table, &section->table->keys[i],
+					       section->base, p->err);
 	}
 	return rc;
 }
@@ -147,13 +177,18 @@ static int section_begin(struct parse *p)
 static int on_section(cfg_t *cfg, cfg_opt_t *opt)
 {
 	struct parse *p = parse_of(cfg);
-	const cfg_t *section = opt->values[opt->nvalues - 1]->section;
+	cfg_t *inside = opt->values[opt->nvalues - 1]->section;
+	unsigned int number;
+	const struct config_section *section = section_of(inside, &number);
+	struct slot *slots = p->section_slots[number];
 	int lines[CONFIG_KEYS_MAX];
 
-	for (unsigned int i = 0; i < p->section->table->n; i++)
-		lines[i] = p->section_slots[i].line;
-	if (p->section->end(section->title, lines, cfg->line, p->section->arg, p->err) ||
-	    section_begin(p)) {
+	if (!section)
+		return -1;
+	for (unsigned int i = 0; i < section->table->n; i++)
+		lines[i] = slots[i].line;
+	if (section->end(inside->title, lines, cfg->line, section->arg, p->err) ||
+	    section_begin(p, section, slots)) {
 		p->failed = true;
 		return -1;
 	}
@@ -250,17 +285,18 @@ static int parse_options(struct parse *p, char *text, cfg_opt_t *opts)
 
 static int parse_text(struct parse *p, char *text)
 {
-	cfg_opt_t opts[CONFIG_KEYS_MAX + 2], section_opts[CONFIG_KEYS_MAX + 1];
-	unsigned int n = p->file->table->n;
+	cfg_opt_t opts[CONFIG_KEYS_MAX + CONFIG_SECTIONS_MAX + 1];
+	cfg_opt_t inside[CONFIG_SECTIONS_MAX][CONFIG_KEYS_MAX + 1];
+	unsigned int n = p->file->table->n, k = 0;
 
 	fill_options(p->file->table, p->slots, opts);
-	if (p->section) {
-		fill_options(p->section->table, p->section_slots, section_opts);
-		opts[n] = (cfg_opt_t)CFG_SEC(p->section->name, section_opts,
-					     CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
-		opts[n].validcb = on_section;
-		opts[n + 1] = (cfg_opt_t)CFG_END();
+	for (const struct config_section *s = p->file->section; s; s = s->next, k++) {
+		fill_options(s->table, p->section_slots[k], inside[k]);
+		opts[n + k] = (cfg_opt_t)CFG_SEC(s->name, inside[k],
+						 CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
+		opts[n + k].validcb = on_section;
 	}
+	opts[n + k] = (cfg_opt_t)CFG_END();
 	reset_scanner();
 	return parse_options(p, text, opts);
 }
@@ -271,27 +307,44 @@ static void slots_fini(struct slot *slots, unsigned int n)
 		free(slots[i].text);
 }
 
+static int sections_begin(struct parse *p)
+{
+	unsigned int k = 0;
+	int rc = 0;
+
+	for (const struct config_section *s = p->file->section; s && !rc; s = s->next, k++) {
+		fill_slots(p, s->table, s->base, p->section_slots[k]);
+		rc = section_begin(p, s, p->section_slots[k]);
+	}
+	return rc;
+}
+
+static void sections_fini(struct parse *p)
+{
+	unsigned int k = 0;
+
+	for (const struct config_section *s = p->file->section; s; s = s->next, k++) {
+		slots_fini(p->section_slots[k], s->table->n);
+		config_table_clear(s->table, s->base);
+	}
+}
+
 static int parse(struct parse *p, char *text)
 {
 	const struct config_table *table = p->file->table;
 	int rc = 0;
 
 	fill_slots(p, table, p->file->base, p->slots);
-	if (p->section)
-		fill_slots(p, p->section->table, p->section->base, p->section_slots);
 	for (unsigned int i = 0; !rc && i < table->n; i++)
 		rc = config_value_default(table, &table->keys[i], p->file->base, p->err);
 	if (!rc)
-		rc = section_begin(p);
+		rc = sections_begin(p);
 	if (!rc)
 		rc = parse_text(p, text);
 	for (unsigned int i = 0; i < table->n; i++)
 		p->file->lines[i] = p->slots[i].line;
 	slots_fini(p->slots, table->n);
-	if (p->section) {
-		slots_fini(p->section_slots, p->section->table->n);
-		config_table_clear(p->section->table, p->section->base);
-	}
+	sections_fini(p);
 	return rc;
 }
 
@@ -307,7 +360,6 @@ int config_file_read(struct config_file *file, struct larder_error *err)
 	if (rc)
 		return rc;
 	p->file = file;
-	p->section = file->section;
 	p->err = err;
 	return parse(p, text);
 }

@@ -24,6 +24,7 @@ struct source_as {
 };
 
 struct source;
+struct origin_limits;
 
 /* Where the s3 kind learns who asks, and whom to ask (origin/s3_profile.h has the order). Borrowed.
  * Nothing here is a secret but credentials_text. */
@@ -46,13 +47,23 @@ struct source_filter {
 /* How remote origins are read. Borrowed while a source of it is open. */
 struct source_options {
 	unsigned int connections; /* of one source at the same time */
+	unsigned int ranges;	  /* of those, for parts of large shards */
 	int64_t connect_timeout_ms;
 	int64_t stall_timeout_ms;	   /* a window of this length must bring 1 KiB/s */
+	int64_t total_timeout_ms;	   /* of one shard, tries included; 0: none */
 	unsigned int retries;		   /* of one shard */
 	unsigned int retry_budget;	   /* of all shards of a source together */
 	const char *ca_file;		   /* NULL, "": the system's */
+	const char *client_cert;	   /* NULL, "": none; PEM */
+	const char *client_key;		   /* NULL, "": it is in client_cert */
+	const char *proxy;		   /* NULL, "": as the environment says; "none" */
+	const char *no_proxy;		   /* hosts, comma separated; NULL, "": none */
 	const char *const *redirect_hosts; /* beside the origin's own */
 	unsigned int n_redirect_hosts;
+	struct origin_limits *limits; /* of all sources together; NULL: none */
+	/* Bytes of memory for what comes ahead of its turn, of all sources together; NULL: a
+	 * source's own 16 MiB. */
+	_Atomic int64_t *spare;
 	/* No digest will be compared (publishing): a broken transfer goes on only where the server
 	 * proves that the file is still the same one. */
 	bool unverified;
@@ -67,6 +78,7 @@ struct source_options {
 #define SOURCE_OPTIONS_DEFAULT                                                                     \
 	((struct source_options){                                                                  \
 		.connections = 16,                                                                 \
+		.ranges = 4,                                                                       \
 		.connect_timeout_ms = 10000,                                                       \
 		.stall_timeout_ms = 30000,                                                         \
 		.retries = 5,                                                                      \
@@ -82,6 +94,21 @@ struct source_entry {
 	uint32_t mode;
 	uint32_t uid, gid;  /* where the kind has owners; else 0 */
 	const char *target; /* symlinks */
+};
+
+/* One shard that is fetched beside others. */
+struct source_stream {
+	const struct shard *shard;			     /* until end() */
+	int (*put)(const void *data, size_t len, void *arg); /* as fetch has it */
+	/* Once, when nothing of it is under way any more; rc as fetch answers. */
+	void (*end)(int rc, const struct larder_error *err, void *arg);
+	void *arg;
+};
+struct source_feed {
+	unsigned int at_once; /* streams at the same time, at most */
+	/* Another one? false: not now. Asked again whenever there is room for it. */
+	bool (*next)(struct source_stream *stream, void *arg);
+	void *arg;
 };
 
 struct source_ops {
@@ -108,6 +135,12 @@ struct source_ops {
 	int (*fetch)(struct source *source, const struct shard *shard, uint64_t offset,
 		     int (*put)(const void *data, size_t len, void *arg), void *arg,
 		     struct larder_error *err);
+	/*
+	 * Many shards on the calling thread, from their first byte; for kinds with fetch, else
+	 * NULL. Returns when next() has none and all are over. put() and end() are called from in
+	 * here.
+	 */
+	int (*fetch_many)(struct source *source, const struct source_feed *feed);
 	/* Size and time of one file by its path, where a list names what there is; NULL: the kind
 	 * takes no lists. */
 	int (*look)(struct source *source, const char *path, struct source_entry *entry,

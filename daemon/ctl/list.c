@@ -30,13 +30,9 @@ int ctl_ls(struct ctl *ctl)
 
 int ctl_show(struct ctl *ctl)
 {
-	static const unsigned int types[] = {LARDER_MSG_TREE,
-					     LARDER_MSG_TRANSFER,
-					     LARDER_MSG_LEASE,
-					     LARDER_MSG_PINNED,
-					     LARDER_MSG_SHARD,
-					     LARDER_MSG_EVENT,
-					     0};
+	static const unsigned int types[] = {
+		LARDER_MSG_TREE,   LARDER_MSG_TRANSFER, LARDER_MSG_LEASE, LARDER_MSG_PINNED,
+		LARDER_MSG_SOURCE, LARDER_MSG_SHARD,	LARDER_MSG_EVENT, 0};
 	const struct larder_msg_SHOW msg = {.spec = ctl->args[0]};
 	const struct fleet_request request = {LARDER_MSG_SHOW, &msg, FLEET_ANSWER_MS};
 

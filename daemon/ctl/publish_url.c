@@ -155,6 +155,8 @@ int publish_url_fill(const struct ctl_options *options, struct larder_manifest_h
 	url->options = SOURCE_OPTIONS_DEFAULT;
 	url->options.ca_file = options->ca_file;
 	fill_s3(options, url);
+	url->options.client_cert = options->client_cert;
+	url->options.client_key = options->client_key;
 	if (options->threads > 0 && options->threads <= 1024)
 		url->options.connections = (unsigned int)options->threads;
 	if (!rc && is_url(head->origins[0]) && head->access.kind == LARDER_ACCESS_ORIGIN)

@@ -1,7 +1,6 @@
 /*
- * Owns: origins at http:// and https://: their connections, kept from shard to shard, and the tries
- * that one shard may take.
- * Must not: hold more of a shard than libcurl's buffer, know credentials, or list.
+ * Owns: origins at http:// and https://: opening them, and what is fetched from them how.
+ * Must not: know credentials, or list.
  * Called by: xfer and scan, through source_ops, from many threads at once.
  */
 #include <errno.h>
@@ -16,40 +15,22 @@
 #include "origin/http.h"
 #include "origin/origins.h"
 
-#define BASE_MS	    250
-#define CAP_MS	    15000
-#define PATIENCE_MS 120000
-#define RENEW_BYTES                                                                                \
-	((uint64_t)64 * 1024 * 1024) /* that much farther: the count of tries begins anew */
-
-int64_t http_mono_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
+#define SPARE_BYTES ((int64_t)16 * 1024 * 1024)
 
 static bool http_owns(const char *origin)
 {
 	return strncmp(origin, "http://", 7) == 0 || strncmp(origin, "https://", 8) == 0;
 }
 
-static void handle_free(struct http_handle *handle)
-{
-	curl_easy_cleanup(handle->curl);
-	free(handle);
-}
-
 void http_source_fini(struct http_source *source)
 {
 	while (source->idle) {
-		struct http_handle *handle = source->idle;
+		struct http_loop *loop = source->idle;
 
-		source->idle = handle->next;
-		handle_free(handle);
+		source->idle = loop->next;
+		http_loop_free(loop);
 	}
-	pthread_cond_destroy(&source->change);
+	gate_fini(&source->gate);
 	pthread_mutex_destroy(&source->lock);
 	curl_slist_free_all(source->headers);
 	if (source->sign.secret)
@@ -101,9 +82,11 @@ int http_source_init(struct http_source *source, const char *origin, const char 
 		     const struct source_options *options, struct larder_error *err)
 {
 	pthread_mutex_init(&source->lock, NULL);
-	pthread_cond_init(&source->change, NULL);
 	source->tls = strncmp(url, "https:", 6) == 0;
 	source->options = options ? *options : SOURCE_OPTIONS_DEFAULT;
+	gate_init(&source->gate, source->options.connections);
+	source->own_spare = SPARE_BYTES;
+	source->spare = source->options.spare ? source->options.spare : &source->own_spare;
 	if (curl_global_init(CURL_GLOBAL_DEFAULT)) /* counted and thread-safe since 7.84 */
 		return larder_error_set(err, EIO, "libcurl does not start");
 	source->root = strdup(origin);
@@ -152,154 +135,23 @@ static int http_open(const char *origin, const struct source_as *as,
 	return 0;
 }
 
-/* --- connections */
+/* --- shards */
 
-static struct http_handle *handle_take(struct http_source *source)
+void http_fetch_init(struct http_fetch *fetch, struct http_source *source,
+		     const struct shard *shard, uint64_t offset)
 {
-	struct http_handle *handle;
-
-	pthread_mutex_lock(&source->lock);
-	while (!source->idle && source->made >= source->options.connections)
-		pthread_cond_wait(&source->change, &source->lock);
-	handle = source->idle;
-	if (handle)
-		source->idle = handle->next;
-	else
-		source->made++;
-	pthread_mutex_unlock(&source->lock);
-	if (handle)
-		return handle;
-	handle = calloc(1, sizeof(*handle));
-	if (handle)
-		handle->curl = curl_easy_init();
-	if (handle && handle->curl)
-		return handle;
-	free(handle);
-	pthread_mutex_lock(&source->lock);
-	source->made--;
-	pthread_cond_signal(&source->change);
-	pthread_mutex_unlock(&source->lock);
-	return NULL;
-}
-
-static void handle_give(struct http_source *source, struct http_handle *handle)
-{
-	pthread_mutex_lock(&source->lock);
-	handle->next = source->idle;
-	source->idle = handle;
-	pthread_cond_signal(&source->change);
-	pthread_mutex_unlock(&source->lock);
-}
-
-/* --- tries */
-
-int http_still_wanted(struct http_fetch *fetch)
-{
-	const _Atomic bool *stop = fetch->source->options.stop;
-
-	if (!fetch->rc && stop && atomic_load_explicit(stop, memory_order_relaxed))
-		fetch->rc = larder_error_set(&fetch->why, ECANCELED, "it is not wanted any more");
-	if (!fetch->rc && fetch->put) {
-		fetch->rc = fetch->put(NULL, 0, fetch->arg);
-		if (fetch->rc)
-			larder_error_set(&fetch->why, fetch->rc, "it is not wanted any more");
-	}
-	return fetch->rc;
-}
-
-static int wait_ms(struct http_fetch *fetch, int64_t ms)
-{
-	int64_t until = http_mono_ms() + ms, now;
-
-	while ((now = http_mono_ms()) < until) {
-		int64_t nap = until - now < HTTP_WANTED_MS ? until - now : HTTP_WANTED_MS;
-		struct timespec sleep = {.tv_nsec = (long)nap * 1000000};
-
-		if (http_still_wanted(fetch))
-			return fetch->rc;
-		nanosleep(&sleep, NULL);
-	}
-	return 0;
-}
-
-static uint32_t random_number(void)
-{
-	uint32_t number = 0;
-
-	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) != (ssize_t)sizeof(number))
-		number = (uint32_t)http_mono_ms() * 2654435761u;
-	return number;
-}
-
-static bool budget_take(struct http_source *source)
-{
-	return atomic_fetch_add(&source->retried, 1) < source->options.retry_budget;
-}
-
-static int give_up(struct http_fetch *fetch, int rc, enum retry_class class, unsigned int failed)
-{
-	size_t len = strlen(fetch->why.text);
-
-	if (fetch->after_ms > PATIENCE_MS)
-		snprintf(fetch->why.text + len, sizeof(fetch->why.text) - len,
-			 "; the server wants to be left alone for %lld s",
-			 (long long)(fetch->after_ms / 1000));
-	else if (class != RETRY_NEVER)
-		snprintf(fetch->why.text + len, sizeof(fetch->why.text) - len,
-			 " (%s; given up after %u tries)", retry_class_text(class), failed);
-	return rc;
-}
-
-/* Until all is there, or it is not worth another try. */
-static int try_all(struct http_fetch *fetch)
-{
-	const struct retry_policy policy = {
-		.retries = fetch->source->options.retries,
-		.base_ms = BASE_MS,
-		.cap_ms = CAP_MS,
-		.patience_ms = PATIENCE_MS,
+	*fetch = (struct http_fetch){
+		.source = source,
+		.url = source->dialect->url(source, shard->path),
+		.size = shard->size,
+		.start = offset,
+		.reached = offset,
+		.unverified = source->options.unverified || shard->undigested,
+		.modified_s = (source->options.unverified || shard->undigested) && shard->mtime_ns
+				      ? shard->mtime_ns / 1000000000
+				      : -1,
+		.slack_s = source->dialect->modified_slack_s,
 	};
-	enum retry_class class = RETRY_NEVER;
-	uint64_t mark = fetch->reached;
-	unsigned int failed = 0;
-	int64_t delay_ms;
-	int rc;
-
-	while ((rc = http_request(fetch, &class))) {
-		if (fetch->reached - mark >= RENEW_BYTES) {
-			mark = fetch->reached;
-			failed = 0;
-		}
-		delay_ms =
-			retry_delay_ms(&policy, class, ++failed, fetch->after_ms, random_number());
-		if (delay_ms < 0 || !budget_take(fetch->source))
-			return give_up(fetch, rc, class, failed);
-		rc = wait_ms(fetch, delay_ms);
-		if (rc)
-			return rc;
-	}
-	return 0;
-}
-
-int http_run(struct http_fetch *fetch, struct larder_error *err)
-{
-	struct http_source *source = fetch->source;
-	int rc = -ENOMEM;
-
-	larder_error_set(&fetch->why, ENOMEM, "no memory for a connection");
-	fetch->after_ms = -1;
-	fetch->handle = fetch->url ? handle_take(source) : NULL;
-	if (fetch->handle) {
-		rc = try_all(fetch);
-		if (!rc && fetch->head)
-			curl_easy_getinfo(fetch->handle->curl, CURLINFO_FILETIME_T,
-					  &fetch->modified_s);
-		handle_give(source, fetch->handle);
-	}
-	free(fetch->url);
-	if (rc && err)
-		*err = fetch->why;
-	return rc;
 }
 
 int http_source_fetch(struct source *base, const struct shard *shard, uint64_t offset,
@@ -307,21 +159,14 @@ int http_source_fetch(struct source *base, const struct shard *shard, uint64_t o
 		      struct larder_error *err)
 {
 	struct http_source *source = (struct http_source *)base;
-	struct http_fetch fetch = {
-		.source = source,
-		.url = source->dialect->url(source, shard->path),
-		.size = shard->size,
-		.start = offset,
-		.reached = offset,
-		.put = put,
-		.arg = arg,
-		.unverified = source->options.unverified || shard->undigested,
-		.modified_s = (source->options.unverified || shard->undigested) && shard->mtime_ns
-				      ? shard->mtime_ns / 1000000000
-				      : -1,
-		.slack_s = source->dialect->modified_slack_s,
-	};
+	struct http_fetch fetch;
 
+	/* Where nobody compares a digest, one answer is the only proof of one version. */
+	if (shard->size >= HTTP_LARGE_BYTES && !source->options.unverified && !shard->undigested)
+		return http_stripe(source, shard, offset, put, arg, err);
+	http_fetch_init(&fetch, source, shard, offset);
+	fetch.put = put;
+	fetch.arg = arg;
 	return http_run(&fetch, err);
 }
 
@@ -356,5 +201,6 @@ const struct source_ops source_http = {
 	.open = http_open,
 	.close = http_close,
 	.fetch = http_source_fetch,
+	.fetch_many = http_source_fetch_many,
 	.look = http_source_look,
 };

@@ -60,7 +60,7 @@ static int judge_range(const struct http_answer *answer, const struct http_expec
 	uint64_t first, last, total;
 	char shown[128];
 
-	if (!expect->from)
+	if (!expect->from && !expect->part)
 		return larder_error_set(
 			err, EPROTO,
 			"the server sent a part of the file, and all of it was asked for");
@@ -124,8 +124,20 @@ int http_status_refuse(long status, bool tls, struct larder_error *err)
 			err, EACCES,
 			"the server wants to know who asks (HTTP status 401); larder "
 			"has no credentials for web servers yet");
-	case 403:
 	case 407:
+		return larder_error_set(
+			err, EACCES,
+			"the proxy wants to know who asks (HTTP status 407); let it "
+			"know this node by its address, or set http_no_proxy");
+	case 400:
+	case 495:
+	case 496:
+		return larder_error_set(
+			err, EACCES, "the server refuses the request (HTTP status %ld)%s", status,
+			tls ? "; where it asks for a certificate, name one with http_client_cert, or "
+			      "--client-cert for publish"
+			    : "");
+	case 403:
 		return larder_error_set(
 			err, EACCES, "the server does not let this node read it (HTTP status %ld)",
 			status);

@@ -25,7 +25,8 @@ struct http_answer {
 /* What was asked for, and what earlier answers for the same shard said. */
 struct http_expect {
 	uint64_t size;	    /* by manifest or listing */
-	uint64_t from;	    /* the byte asked for; 0: all of it, without a range */
+	uint64_t from;	    /* the byte asked for; 0: all of it, without a range (but see part) */
+	bool part;	    /* a range was asked for, also from 0 */
 	int64_t modified_s; /* -1: any */
 	int64_t slack_s;    /* it may be this much later */
 	const char *etag;   /* "": any */

@@ -9,10 +9,11 @@
 #include <stdatomic.h>
 
 #include "core/source.h"
+#include "origin/gate.h"
 #include "origin/http_login.h"
 
 struct curl_slist;
-struct http_handle;
+struct http_loop;
 struct http_source;
 
 /* What an answer that is no success has told. page: how its body begins. */
@@ -51,11 +52,14 @@ struct http_source {
 	struct http_login login;    /* a user's own */
 	struct curl_slist *headers; /* beside the usual ones, owned */
 	struct source_options options;
+	struct gate gate; /* requests under way */
 	pthread_mutex_t lock;
-	pthread_cond_t change;
-	struct http_handle *idle;     /* (lock) */
-	unsigned int made;	      /* (lock) handles there are, idle or not */
+	struct http_loop *idle;	      /* (lock) */
 	_Atomic unsigned int retried; /* of the budget */
+	_Atomic unsigned int large;   /* requests for large shards under way */
+	_Atomic bool whole;	      /* the server sends no parts */
+	_Atomic int64_t own_spare;    /* bytes; where the options share none */
+	_Atomic int64_t *spare;	      /* for parts that come ahead of their turn */
 };
 
 /*
@@ -72,6 +76,7 @@ int http_source_header(struct http_source *source, const char *line);
 int http_source_fetch(struct source *base, const struct shard *shard, uint64_t offset,
 		      int (*put)(const void *data, size_t len, void *arg), void *arg,
 		      struct larder_error *err);
+int http_source_fetch_many(struct source *base, const struct source_feed *feed);
 int http_source_look(struct source *base, const char *path, struct source_entry *entry,
 		     struct larder_error *err);
 /*

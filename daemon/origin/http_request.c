@@ -1,6 +1,6 @@
 /*
  * Owns: one request: what libcurl's callbacks do with the bytes, and which class its failures are
- * of. Must not: wait, or try again. Called by: http.c.
+ * of. Must not: wait, or try again. Called by: http_loop.c, http_try.c.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -15,7 +15,6 @@
 #define DISCARD_MAX                                                                                \
 	((uint64_t)64 * 1024) /* of an error page, so that the connection can be kept              \
 			       */
-#define STALL_BYTES_S 1024
 
 static int refuse(struct http_fetch *fetch, int rc)
 {
@@ -64,6 +63,7 @@ static int judge(struct http_fetch *fetch)
 		.from = fetch->reached,
 		.modified_s = fetch->modified_s,
 		.slack_s = fetch->slack_s,
+		.part = fetch->part,
 		.etag = fetch->etag,
 	};
 
@@ -81,8 +81,16 @@ static int judge(struct http_fetch *fetch)
 	if (fetch->sizeless)
 		fetch->size = expect.size =
 			answer.length < 0 ? UINT64_MAX : (uint64_t)answer.length;
+	if (answer.status == 200 && fetch->only_part && fetch->start)
+		return refuse(fetch, larder_error_set(&fetch->why, ENOTSUP,
+						      "the server does not send parts"));
 	if (http_answer_judge(&answer, &expect, &fetch->skip, &fetch->why))
 		return refuse(fetch, -fetch->why.code);
+	if (answer.status == 200) { /* all of it, whatever was asked for */
+		if (fetch->part)
+			atomic_store(&fetch->source->whole, true);
+		fetch->end = fetch->size;
+	}
 	if (!*fetch->etag && answer.etag && strlen(answer.etag) < sizeof(fetch->etag))
 		strcpy(fetch->etag, answer.etag);
 	if (answer.modified_s >= 0) {
@@ -94,10 +102,22 @@ static int judge(struct http_fetch *fetch)
 
 /* --- bytes */
 
+/* More than was asked for: the file has grown, or a part is longer than it should be. */
+static int too_much(struct http_fetch *fetch)
+{
+	if (fetch->end < fetch->size)
+		return larder_error_set(&fetch->why, EPROTO,
+					"the server sent bytes behind %" PRIu64
+					", which was the last one asked for",
+					fetch->end - 1);
+	return larder_error_set(&fetch->why, ESTALE,
+				"changed at the origin: it has grown beyond the "
+				"expected %" PRIu64 " bytes; publish a new version",
+				fetch->size);
+}
+
 static int put_bytes(struct http_fetch *fetch, const char *data, size_t len)
 {
-	int64_t began_ms;
-
 	if (fetch->skip) {
 		size_t skip = fetch->skip < len ? (size_t)fetch->skip : len;
 
@@ -105,17 +125,11 @@ static int put_bytes(struct http_fetch *fetch, const char *data, size_t len)
 		data += skip;
 		len -= skip;
 	}
-	if (len > fetch->size - fetch->reached)
-		return refuse(fetch,
-			      larder_error_set(&fetch->why, ESTALE,
-					       "changed at the origin: it has grown beyond the "
-					       "expected %" PRIu64 " bytes; publish a new version",
-					       fetch->size));
+	if (len > fetch->end - fetch->reached)
+		return refuse(fetch, too_much(fetch));
 	if (!len)
 		return 0;
-	began_ms = http_mono_ms();
 	fetch->rc = fetch->put(data, len, fetch->arg);
-	fetch->put_ms += http_mono_ms() - began_ms; /* our disk's slowness is no stall of theirs */
 	if (fetch->rc)
 		larder_error_set(&fetch->why, fetch->rc, "it is not wanted any more");
 	fetch->reached += len;
@@ -139,6 +153,8 @@ static size_t on_bytes(char *data, size_t size, size_t n, void *arg)
 	long status = 0;
 
 	fetch->window_bytes += len;
+	if (fetch->limit)
+		origin_limit_spend(fetch->limit, len);
 	if (!fetch->judged && judge(fetch))
 		return 0;
 	curl_easy_getinfo(fetch->handle->curl, CURLINFO_RESPONSE_CODE, &status);
@@ -149,52 +165,21 @@ static size_t on_bytes(char *data, size_t size, size_t n, void *arg)
 	return fetch->discarded > DISCARD_MAX ? 0 : len;
 }
 
-/* libcurl calls at least once a second, whatever happens. */
-static int on_progress(void *arg, curl_off_t total, curl_off_t now, curl_off_t up_total,
-		       curl_off_t up)
-{
-	struct http_fetch *fetch = arg;
-	int64_t now_ms = http_mono_ms(), stall_ms = fetch->source->options.stall_timeout_ms;
-
-	(void)total, (void)now, (void)up_total, (void)up;
-	if (now_ms - fetch->asked_ms < HTTP_WANTED_MS)
-		return 0;
-	fetch->asked_ms = now_ms;
-	if (http_still_wanted(fetch))
-		return 1;
-	if (now_ms - fetch->window_ms - fetch->put_ms < stall_ms)
-		return 0;
-	fetch->stalled = fetch->window_bytes < (uint64_t)stall_ms * STALL_BYTES_S / 1000;
-	fetch->window_ms = now_ms;
-	fetch->window_bytes = 0;
-	fetch->put_ms = 0;
-	return fetch->stalled;
-}
-
 /* --- what is asked */
 
-/* reset drops the options and keeps the connections. */
-static void set_request(struct http_fetch *fetch, const char *url, struct curl_slist *headers)
+static void set_range(struct http_fetch *fetch)
 {
-	CURL *curl = fetch->handle->curl;
-	char range[32];
+	char range[64];
 
-	curl_easy_reset(curl);
-	http_set_options(fetch, url);
-	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, fetch->handle->why);
-	curl_easy_setopt(curl, CURLOPT_URL, url);
-	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-	curl_easy_setopt(curl, CURLOPT_FILETIME, 1L);
-	curl_easy_setopt(curl, CURLOPT_NOBODY, fetch->head ? 1L : 0L);
-	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
-	curl_easy_setopt(curl, CURLOPT_WRITEDATA, fetch);
-	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
-	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, fetch);
-	if (fetch->reached) {
+	fetch->part = fetch->reached || fetch->end < fetch->size;
+	if (!fetch->part)
+		return;
+	if (fetch->end < fetch->size)
+		snprintf(range, sizeof(range), "%" PRIu64 "-%" PRIu64, fetch->reached,
+			 fetch->end - 1);
+	else
 		snprintf(range, sizeof(range), "%" PRIu64 "-", fetch->reached);
-		curl_easy_setopt(curl, CURLOPT_RANGE, range);
-	}
+	curl_easy_setopt(fetch->handle->curl, CURLOPT_RANGE, range);
 }
 
 static void begin(struct http_fetch *fetch)
@@ -202,15 +187,50 @@ static void begin(struct http_fetch *fetch)
 	fetch->judged = false;
 	fetch->skip = fetch->discarded = 0;
 	fetch->page_len = 0;
-	if (fetch->sizeless)
+	if (fetch->sizeless) {
 		fetch->reached = 0;
+		fetch->size = UINT64_MAX;
+	}
+	if (!fetch->end || fetch->sizeless)
+		fetch->end = fetch->size;
 	fetch->after_ms = -1;
 	fetch->stalled = false;
-	fetch->window_ms = http_mono_ms();
-	fetch->asked_ms = 0;
-	fetch->put_ms = 0;
+	fetch->window_ns = fetch->loop->polled_ns;
 	fetch->window_bytes = 0;
 	fetch->handle->why[0] = '\0';
+}
+
+int http_request_begin(struct http_fetch *fetch, CURLM *multi)
+{
+	CURL *curl = fetch->handle->curl;
+
+	begin(fetch);
+	if (http_request_headers(fetch, &fetch->headers))
+		return -ENOMEM;
+	curl_easy_reset(curl);
+	http_set_options(fetch, fetch->at);
+	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, fetch->handle->why);
+	curl_easy_setopt(curl, CURLOPT_URL, fetch->at);
+	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fetch->headers);
+	curl_easy_setopt(curl, CURLOPT_FILETIME, 1L);
+	curl_easy_setopt(curl, CURLOPT_NOBODY, fetch->head ? 1L : 0L);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, fetch);
+	curl_easy_setopt(curl, CURLOPT_PRIVATE, fetch);
+	set_range(fetch);
+	return curl_multi_add_handle(multi, curl) ? -ENOMEM : 0;
+}
+
+void http_request_end(struct http_fetch *fetch, CURLM *multi)
+{
+	CURL *curl = fetch->handle->curl;
+
+	curl_multi_remove_handle(multi, curl);
+	/* The callbacks and headers of this request are gone with it. */
+	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, NULL);
+	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, NULL);
+	curl_slist_free_all(fetch->headers);
+	fetch->headers = NULL;
 }
 
 /* --- what became of it */
@@ -290,7 +310,7 @@ static int may_go_on(struct http_fetch *fetch, int rc, enum retry_class *class)
 				fetch->reached);
 }
 
-static int outcome(struct http_fetch *fetch, CURLcode code, enum retry_class *class)
+int http_request_outcome(struct http_fetch *fetch, CURLcode code, enum retry_class *class)
 {
 	long status = 0;
 
@@ -303,7 +323,7 @@ static int outcome(struct http_fetch *fetch, CURLcode code, enum retry_class *cl
 	if (!code && !fetch->judged && judge(fetch))
 		return fetch->rc;
 	/* Every byte is there: how the connection ended after them does not matter. */
-	if (fetch->judged && is_success(status) && fetch->reached == fetch->size)
+	if (fetch->judged && is_success(status) && fetch->reached == fetch->end)
 		return 0;
 	if (!code && (fetch->head || (fetch->sizeless && fetch->size == UINT64_MAX)))
 		return 0;
@@ -311,36 +331,6 @@ static int outcome(struct http_fetch *fetch, CURLcode code, enum retry_class *cl
 		return may_go_on(fetch, code_failed(fetch, code, class), class);
 	*class = RETRY_TRUNCATED;
 	larder_error_set(&fetch->why, EIO, "it ends at byte %" PRIu64 " of %" PRIu64,
-			 fetch->reached, fetch->size);
+			 fetch->reached, fetch->end);
 	return may_go_on(fetch, -EIO, class);
-}
-
-int http_request(struct http_fetch *fetch, enum retry_class *class)
-{
-	struct curl_slist *headers = NULL;
-	auto_free char *url = strdup(fetch->url);
-	int rc = larder_error_set(&fetch->why, ENOMEM, "no memory for a request");
-
-	*class = RETRY_NEVER;
-	if (!http_request_headers(fetch, &headers) && url)
-		rc = 1;
-	for (int i = 0; rc == 1 && i <= HTTP_REDIRECTS_MAX; i++) {
-		CURLcode code;
-
-		begin(fetch);
-		set_request(fetch, url, headers);
-		code = curl_easy_perform(fetch->handle->curl);
-		rc = code ? 0 : http_follow(fetch, &url);
-		if (!rc)
-			rc = outcome(fetch, code, class);
-	}
-	if (rc == 1)
-		rc = larder_error_set(&fetch->why, EPROTO,
-				      "the server redirects more than %d times",
-				      HTTP_REDIRECTS_MAX);
-	curl_slist_free_all(headers);
-	/* The callbacks and headers of this request are gone with it. */
-	curl_easy_setopt(fetch->handle->curl, CURLOPT_HTTPHEADER, NULL);
-	curl_easy_setopt(fetch->handle->curl, CURLOPT_ERRORBUFFER, NULL);
-	return rc;
 }

@@ -11,7 +11,9 @@
 #include "origin/http.h"
 #include "origin/http_filter.h"
 
-#define BUFFER_BYTES (512L * 1024)
+#define BUFFER_LARGE ((uint64_t)512 * 1024)
+#define BUFFER_STEP  ((uint64_t)32 * 1024)
+#define HEAD_BYTES   2048 /* of an answer, before its bytes */
 
 static int add_header(struct curl_slist **list, const char *line)
 {
@@ -124,6 +126,52 @@ static void set_login(struct http_fetch *fetch, const char *url)
 	}
 }
 
+/* --- how */
+
+/* One read for a small shard, and not more memory than that: many are under way at once. */
+static long buffer_bytes(const struct http_fetch *fetch)
+{
+	uint64_t want = fetch->size + HEAD_BYTES;
+
+	if (fetch->sizeless || fetch->head)
+		return (long)BUFFER_STEP;
+	if (want >= BUFFER_LARGE)
+		return (long)BUFFER_LARGE;
+	return (long)((want + BUFFER_STEP - 1) / BUFFER_STEP * BUFFER_STEP);
+}
+
+/*
+ * Many small shards share a connection where HTTP/2 is offered. A large one gains nothing from
+ * frames, and a connection of its own is not held up by others.
+ */
+static void set_version(const struct http_fetch *fetch)
+{
+	CURL *curl = fetch->handle->curl;
+
+	if (!fetch->sizeless && !fetch->head && fetch->size >= HTTP_LARGE_BYTES) {
+		curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+		return;
+	}
+	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+	curl_easy_setopt(curl, CURLOPT_PIPEWAIT, fetch->source->tls ? 1L : 0L);
+}
+
+static void set_text(CURL *curl, CURLoption option, const char *text)
+{
+	if (text && *text)
+		curl_easy_setopt(curl, option, text);
+}
+
+/* Nothing configured: libcurl goes by the environment. */
+static void set_proxy(CURL *curl, const struct source_options *options)
+{
+	if (options->proxy && strcmp(options->proxy, "none") == 0)
+		curl_easy_setopt(curl, CURLOPT_PROXY, "");
+	else
+		set_text(curl, CURLOPT_PROXY, options->proxy);
+	set_text(curl, CURLOPT_NOPROXY, options->no_proxy);
+}
+
 void http_set_options(struct http_fetch *fetch, const char *url)
 {
 	const struct source_options *options = &fetch->source->options;
@@ -136,15 +184,18 @@ void http_set_options(struct http_fetch *fetch, const char *url)
 	curl_easy_setopt(curl, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
-	if (options->ca_file && *options->ca_file)
-		curl_easy_setopt(curl, CURLOPT_CAINFO, options->ca_file);
+	set_text(curl, CURLOPT_CAINFO, options->ca_file);
+	if (!options->filter) { /* never in a user's name: it says who the node is */
+		set_text(curl, CURLOPT_SSLCERT, options->client_cert);
+		set_text(curl, CURLOPT_SSLKEY, options->client_key);
+	}
+	set_proxy(curl, options);
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout_ms);
-	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+	set_version(fetch);
 	/* Not among our own headers, for those are signed, and gateways change this one. */
 	curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "identity");
 	curl_easy_setopt(curl, CURLOPT_HTTP_CONTENT_DECODING, 0L);
-	curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, BUFFER_BYTES);
-	curl_easy_setopt(curl, CURLOPT_MAXCONNECTS, 2L); /* a second for a redirect's host */
+	curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, buffer_bytes(fetch));
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "larder/" LARDER_VERSION);
 	set_sign(fetch);
 	set_filter(fetch, url);

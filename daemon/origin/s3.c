@@ -239,6 +239,7 @@ const struct source_ops source_s3 = {
 	.open = s3_open,
 	.close = s3_close,
 	.fetch = http_source_fetch,
+	.fetch_many = http_source_fetch_many,
 	.look = http_source_look,
 	.list = s3_list,
 };

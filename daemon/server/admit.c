@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "larder/cleanup.h"
+#include "larder/text.h"
 #include "server/ahead.h"
 #include "server/dataset.h"
 #include "server/holders.h"
@@ -156,11 +157,31 @@ static int take_lease(struct want *want, struct larder_error *err)
 				  d->inflation, err);
 }
 
+int admit_quarantine(struct larderd *d, const struct inv_tree *tree, const char *subset,
+		     struct larder_error *err)
+{
+	struct inv_quarantine q;
+	char ago[48];
+
+	if (stage_of(d, tree->id) || inventory_quarantine_get(d->inv, tree->id, &q, err) != 1)
+		return 0;
+	if (subset && !larder_subset_match(subset, q.shard))
+		return 0;
+	return larder_error_set(
+		err, EBADMSG,
+		"in quarantine since %s: %.600s; it is asked for again when an admin of this node says: "
+		"larder stage %s:%s",
+		larder_duration_format((now_s() - q.since_s) * 1000, ago, sizeof(ago)), q.why,
+		tree->name, tree->version);
+}
+
 static int admit_want(struct want *want, struct larder_error *err)
 {
 	struct larderd *d = want->request->d;
 	int rc = want->here ? 1 : admit_tree(d, &want->tree, err);
 
+	if (rc == 0)
+		rc = admit_quarantine(d, &want->tree, want->spec.subset, err);
 	if (rc < 0)
 		return rc;
 	if (take_lease(want, err))

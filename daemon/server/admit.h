@@ -28,4 +28,9 @@ int admit_revive(struct larderd *d, struct inv_tree *tree, struct larder_error *
  */
 int admit_tree(struct larderd *d, struct inv_tree *tree, struct larder_error *err);
 
+/* -EBADMSG and the sentence when the tree, or the shard of this subset (NULL: any), is in
+ * quarantine. */
+int admit_quarantine(struct larderd *d, const struct inv_tree *tree, const char *subset,
+		     struct larder_error *err);
+
 #endif

@@ -1,7 +1,7 @@
 /*
- * Owns larder.conf as a whole: its tiers, which keys' lines the rules want, one file at a time.
- * Must not look at the machine or decide what a value means.
- * Called by main.c (start, --check-config) and by the reload.
+ * Owns larder.conf as a whole: its tiers and origins, which keys' lines the rules want, one file at
+ * a time. Must not look at the machine or decide what a value means. Called by main.c (start,
+ * --check-config) and by the reload.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "larder/cleanup.h"
+#include "origin/limits.h"
 #include "server/config_value.h"
 
 /* The tiers of the file that is being read. */
@@ -68,10 +69,46 @@ static int on_tier(const char *title, const int *lines, int line, void *arg,
 	return rc ? rc : tier_keep(t, tier_path_line(lines), err);
 }
 
+/* The limits of origins in the file that is being read. */
+struct origins {
+	const char *path;
+	struct config *config;
+	struct config_origin origin; /* the section being read */
+};
+
+static int on_origin(const char *title, const int *lines, int line, void *arg,
+		     struct larder_error *err)
+{
+	struct origins *o = arg;
+	unsigned int n = o->config->n_origins;
+	struct config_origin *more;
+
+	(void)lines;
+	if (origin_rule_check(title, err))
+		return larder_error_prefix(err, "%s:%d", o->path, line);
+	more = reallocarray(o->config->origins, n + 1, sizeof(*more));
+	if (!more)
+		return larder_error_set(err, ENOMEM, "out of memory");
+	o->config->origins = more;
+	more[n] = o->origin;
+	more[n].match = strdup(title);
+	if (!more[n].match)
+		return larder_error_set(err, ENOMEM, "out of memory");
+	o->config->n_origins = n + 1;
+	return 0;
+}
+
 static int load(const char *path, struct config *config, struct larder_error *err)
 {
 	struct tiers t = {.path = path, .config = config, .where.file = path};
+	struct origins o = {.path = path, .config = config};
+	struct config_section origin = {.name = "origin",
+					.table = &config_origin_keys,
+					.base = &o.origin,
+					.end = on_origin,
+					.arg = &o};
 	struct config_section section = {.name = "tier",
+					 .next = &origin,
 					 .table = &config_tier_keys,
 					 .base = &t.tier,
 					 .end = on_tier,
@@ -117,6 +154,9 @@ void config_fini(struct config *config)
 	for (unsigned int i = 0; i < config->n_tiers; i++)
 		tier_fini(&config->tiers[i]);
 	free(config->tiers);
+	for (unsigned int i = 0; i < config->n_origins; i++)
+		free(config->origins[i].match);
+	free(config->origins);
 	free(config->path);
 	*config = (struct config){0};
 }

@@ -18,12 +18,22 @@ struct config_tier {
 #undef LARDER_TIER_KEY
 };
 
+/* Limits of a remote origin. */
+struct config_origin {
+	char *match; /* the section's title, owned */
+#define LARDER_ORIGIN_KEY(TYPE, field, def, help) CONFIG_CTYPE_##TYPE field;
+#include "server/config.def"
+#undef LARDER_ORIGIN_KEY
+};
+
 struct config {
 #define LARDER_KEY(TYPE, field, def, help) CONFIG_CTYPE_##TYPE field;
 #include "server/config.def"
 #undef LARDER_KEY
 	struct config_tier *tiers; /* at least one; owned */
 	unsigned int n_tiers;
+	struct config_origin *origins; /* owned */
+	unsigned int n_origins;
 	char *path; /* of the file */
 };
 

@@ -128,6 +128,34 @@ static int own_hosts(const struct config_list *list, const char *key,
 	return rc ? larder_error_prefix(err, "%s: %s", where->file, key) : 0;
 }
 
+/* Errors are shown by --check-config and by reload, not by the first transfer. */
+static int http_keys(const struct config *config, const char *file, struct larder_error *err)
+{
+	const char *proxy = config->http_proxy;
+
+	if (*config->http_client_key && !*config->http_client_cert)
+		return larder_error_set(
+			err, EINVAL,
+			"%s: http_client_key is of no use without http_client_cert: name the "
+			"certificate, too",
+			file);
+	if (!*proxy || strcmp(proxy, "none") == 0)
+		return 0;
+	if (strchr(proxy, '@'))
+		return larder_error_set(
+			err, EINVAL,
+			"%s: http_proxy: a password has no place in this file; let the proxy know "
+			"this node by its address",
+			file);
+	if (strncmp(proxy, "http://", 7) == 0 || strncmp(proxy, "https://", 8) == 0 ||
+	    strncmp(proxy, "socks5h://", 10) == 0)
+		return 0;
+	return larder_error_set(err, EINVAL,
+				"%s: http_proxy = \"%s\": http://HOST:PORT, https://HOST:PORT, "
+				"socks5h://HOST:PORT or none is allowed",
+				file, proxy);
+}
+
 int config_rules(const struct config *config, const struct config_where *where,
 		 struct larder_error *err)
 {
@@ -145,7 +173,8 @@ int config_rules(const struct config *config, const struct config_where *where,
 			"%s:%d: socket = \"%s\" is too long: a socket's path has at most %zu bytes",
 			where->file, where->socket_line, config->socket, longest);
 	if (own_hosts(&config->own_hosts_deny, "own_hosts_deny", where, err) ||
-	    own_hosts(&config->own_hosts_allow, "own_hosts_allow", where, err))
+	    own_hosts(&config->own_hosts_allow, "own_hosts_allow", where, err) ||
+	    http_keys(config, where->file, err))
 		return -EINVAL;
 	return tier_places(config, where, err);
 }

@@ -19,12 +19,21 @@ static const struct config_key tier_keys[] = {
 #undef LARDER_TIER_KEY
 };
 
+static const struct config_key origin_keys[] = {
+#define LARDER_ORIGIN_KEY(TYPE, field, def, help)                                                  \
+	{#field, CONFIG_TYPE_##TYPE, offsetof(struct config_origin, field), def, help},
+#include "server/config.def"
+#undef LARDER_ORIGIN_KEY
+};
+
 /* What a number may be besides what its type allows: UINT as such, TIME in ms, SIZE in bytes. */
 static const struct config_bound bounds[] = {
 	{"transfer_threads", "1 to 1024", 1, 1024},
 	{"transfer_nice", "0 to 19", 0, 19},
 	{"transfer_memory", "at least 1M", UINT64_C(1) << 20, UINT64_MAX},
 	{"http_connections", "1 to 256", 1, 256},
+	{"http_ranges", "1 to 16", 1, 16},
+	{"http_total_timeout", "at most 30d", 0, INT64_C(30) * 86400000},
 	{"http_connect_timeout", "100ms to 10m", 100, 600000},
 	{"http_stall_timeout", "1s to 1h", 1000, 3600000},
 	{"http_retries", "0 to 100", 0, 100},
@@ -45,3 +54,4 @@ static const struct config_bound bounds[] = {
 
 const struct config_table config_keys = {keys, COUNT(keys), bounds, COUNT(bounds)};
 const struct config_table config_tier_keys = {tier_keys, COUNT(tier_keys), NULL, 0};
+const struct config_table config_origin_keys = {origin_keys, COUNT(origin_keys), NULL, 0};

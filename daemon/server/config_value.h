@@ -14,6 +14,7 @@
 
 extern const struct config_table config_keys;
 extern const struct config_table config_tier_keys;
+extern const struct config_table config_origin_keys;
 
 /* Where things stand in the file, for sentences. Lines from 1; 0: not in the file. */
 struct config_where {

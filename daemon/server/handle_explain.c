@@ -109,6 +109,7 @@ static void explain_tree(struct session *session, const struct inv_tree *tree)
 	struct stage *stage = stage_of(d, tree->id);
 	char size[32], have[32], ago[48];
 	uint32_t leases = 0, pins = 0;
+	struct inv_quarantine q;
 
 	inventory_lease_count(d->inv, tree->id, &leases, &ignored);
 	inventory_pin_count(d->inv, tree->id, &pins, &ignored);
@@ -122,7 +123,12 @@ static void explain_tree(struct session *session, const struct inv_tree *tree)
 		say(session,
 		    "  it was published without digests (--trust-first-use): what came first was "
 		    "believed here, and is compared from then on");
-	if (tree->error[0])
+	if (inventory_quarantine_get(d->inv, tree->id, &q, &ignored) == 1)
+		say(session,
+		    "  it is in quarantine since %s: %s; jobs that need that file fail at once; an admin has it tried again with: larder stage %s:%s",
+		    larder_duration_format((now_s() - q.since_s) * 1000, ago, sizeof(ago)), q.why,
+		    tree->name, tree->version);
+	else if (tree->error[0])
 		say(session, "  its last transfer failed: %s", tree->error);
 	if (tree->last_use_s)
 		say(session, "  last used %s ago, %.1f uses (decayed), brought here in %lld ms",

@@ -102,6 +102,7 @@ static void send_one(struct session *session, const struct inv_tree *tree, struc
 	row_tree(session, tree);
 	row_leases(session, tree);
 	row_pins(session, tree);
+	row_sources(session, tree);
 	if (!session_admin(session))
 		return; /* the log names other users' jobs */
 	dataset_label(tree, show->label);

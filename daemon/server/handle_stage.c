@@ -78,6 +78,8 @@ static void on_allowed(const struct access_answer *answer, void *arg)
 	if (!rc) {
 		dataset_describe(&staging->spec, answer->head, session_uid(session), &tree);
 		rc = admit_order(d, &tree, &err);
+		if (rc == 0 && !session_admin(session))
+			rc = admit_quarantine(d, &tree, staging->spec.subset, &err);
 	}
 	if (rc == 0)
 		rc = order_stage(d, tree.id, fcntl(answer->manifest_fd, F_DUPFD_CLOEXEC, 3),

@@ -57,6 +57,9 @@ struct larderd {
 	struct inventory *inv;
 	sd_event_source *inv_source, *inv_idle; /* barriers; what brief transactions left */
 	struct source_options origin_options;	/* borrows from config; the pool borrows it */
+	char *no_proxy;				/* of origin_options */
+	struct origin_limits *limits;		/* of origin_options */
+	_Atomic int64_t http_spare;		/* bytes: of origin_options */
 	struct xfer_pool *pool;
 	struct slurmq *slurm;
 	struct access_cache *access;

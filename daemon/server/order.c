@@ -47,6 +47,8 @@ int order_stage(struct larderd *d, uint64_t tree_id, int manifest_fd, const char
 			close(manifest_fd);
 		return larder_error_set(err, ENOMEM, "out of memory");
 	}
+	/* An admin's word, or a check of ours that dropped what was damaged: it is tried again. */
+	inventory_quarantine_clear(d->inv, tree_id, NULL);
 	order->d = d;
 	order->interest.done = order_done;
 	order->interest.subset = order->subset;

@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "core/evict.h"
+#include "larder/cleanup.h"
+#include "origin/limits.h"
 #include "server/log.h"
 
 struct reload {
@@ -23,6 +25,24 @@ struct reload {
 	int rc;
 	struct larder_error err;
 };
+
+int reload_limits(struct larderd *d, struct larder_error *err)
+{
+	unsigned int n = d->config.n_origins;
+	auto_free struct origin_rule *rules = calloc(n + 1, sizeof(*rules));
+
+	if (!rules)
+		return larder_error_set(err, ENOMEM, "out of memory");
+	for (unsigned int i = 0; i < n; i++) {
+		const struct config_origin *origin = &d->config.origins[i];
+
+		rules[i] = (struct origin_rule){.match = origin->match,
+						.connections = origin->connections,
+						.bytes_per_s = origin->bandwidth,
+						.requests_per_s = origin->requests_per_s};
+	}
+	return origin_limits_set(d->limits, rules, n, err);
+}
 
 int reload_apply(struct larderd *d, struct larder_error *err)
 {
@@ -37,7 +57,7 @@ int reload_apply(struct larderd *d, struct larder_error *err)
 	for (unsigned int i = 0; i < d->config.n_tiers; i++)
 		if (!d->tiers[i].trash)
 			d->tiers[i].trash_rate = d->config.trash_files_per_s;
-	return 0;
+	return d->limits ? reload_limits(d, err) : 0; /* at start they are not there yet */
 }
 
 static void reload_run(struct work *work)
@@ -101,11 +121,17 @@ static void take_over(struct larderd *d, struct config *next)
 	KEEP(transfer_cgroup);
 	KEEP(io_uring);
 	KEEP(http_connections);
+	KEEP(http_ranges);
 	KEEP(http_connect_timeout);
+	KEEP(http_total_timeout);
 	KEEP(http_stall_timeout);
 	KEEP(http_retries);
 	KEEP(http_retry_budget);
 	KEEP(http_ca_file);
+	KEEP(http_client_cert);
+	KEEP(http_client_key);
+	KEEP(http_proxy);
+	KEEP(http_no_proxy);
 	KEEP(http_redirect_hosts);
 	KEEP(s3_credentials);
 	KEEP(tiers);

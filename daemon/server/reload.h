@@ -9,5 +9,7 @@
 int reload_start(struct larderd *d, struct session *session, struct larder_error *err);
 /* What follows from the configuration and is no copy of it: policy, rates. */
 int reload_apply(struct larderd *d, struct larder_error *err);
+/* The limits of origins, as the configuration has them now. */
+int reload_limits(struct larderd *d, struct larder_error *err);
 
 #endif

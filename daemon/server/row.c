@@ -116,6 +116,31 @@ void row_pins(struct session *session, const struct inv_tree *tree)
 	inventory_pin_each(session_daemon(session)->inv, tree->id, send_pin, &walk, &ignored);
 }
 
+static int send_source(const struct inv_source *source, void *arg)
+{
+	struct row_walk *walk = arg;
+	uint64_t ms = source->busy_ms > 0 ? (uint64_t)source->busy_ms : 1;
+	char label[DATASET_LABEL_MAX];
+
+	session_row(walk->session, LARDER_MSG_SOURCE,
+		    &(struct larder_msg_SOURCE){
+			    .dataset = dataset_label(walk->tree, label),
+			    .origin = source->origin,
+			    .bytes = source->bytes,
+			    .shards = source->shards,
+			    .bytes_per_s = (uint64_t)((double)source->bytes * 1000 / (double)ms),
+		    });
+	return 0;
+}
+
+void row_sources(struct session *session, const struct inv_tree *tree)
+{
+	struct row_walk walk = {session, tree};
+	struct larder_error ignored;
+
+	inventory_source_each(session_daemon(session)->inv, tree->id, send_source, &walk, &ignored);
+}
+
 void row_event(struct session *session, const struct inv_event *event)
 {
 	session_row(session, LARDER_MSG_EVENT,

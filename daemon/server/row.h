@@ -10,6 +10,7 @@ void row_tree(struct session *session, const struct inv_tree *tree);
 void row_lease(struct session *session, const struct inv_tree *tree, const struct inv_lease *lease);
 /* Leases of a tree: to an admin all, to a user their own. */
 void row_leases(struct session *session, const struct inv_tree *tree);
+void row_sources(struct session *session, const struct inv_tree *tree);
 void row_pins(struct session *session, const struct inv_tree *tree);
 void row_event(struct session *session, const struct inv_event *event);
 

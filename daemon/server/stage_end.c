@@ -33,6 +33,53 @@ void stage_account(struct stage *stage, const struct stage_letter *letter, struc
 		inventory_rollback(inv);
 }
 
+/* Where the bytes came from. */
+static int record_sources(struct stage *stage, struct larder_error *err)
+{
+	struct transfer_source from;
+	int rc = 0;
+
+	for (unsigned int i = 0;
+	     !rc && stage->transfer && transfer_source_get(stage->transfer, i, &from); i++) {
+		struct inv_source row = {.tree = stage->tree_id,
+					 .bytes = from.bytes,
+					 .shards = from.shards,
+					 .busy_ms = (int64_t)from.busy_ms};
+
+		snprintf(row.origin, sizeof(row.origin), "%s", from.origin);
+		if (from.shards)
+			rc = inventory_source_add(stage->d->inv, &row, err);
+	}
+	return rc;
+}
+
+/* A shard that no origin has right is not asked for again by each job that follows. */
+static int record_quarantine(struct stage *stage, const struct larder_error *why,
+			     struct larder_error *err)
+{
+	struct inv_quarantine q = {.since_s = now_s()};
+
+	if (!why || why->code != EBADMSG || !stage->transfer)
+		return 0;
+	snprintf(q.shard, sizeof(q.shard), "%s", transfer_bad_shard(stage->transfer));
+	snprintf(q.why, sizeof(q.why), "%s", why->text);
+	log_event(LOG_LEVEL_ERR, "stage.quarantine", "dataset=%s:%s error=\"%s\"", stage->tree.name,
+		  stage->tree.version, why->text);
+	inventory_event_add(stage->d->inv, now_s(), "stage.quarantine", "dataset=%s:%s error=%s",
+			    stage->tree.name, stage->tree.version, why->text);
+	return inventory_quarantine_put(stage->d->inv, stage->tree_id, &q, err);
+}
+
+/* What bringing all of it again costs, by what was fetched now: the rest was here or was linked. */
+static int64_t restage_ms(const struct stage *stage, uint64_t fetched, int64_t ms)
+{
+	double whole = (double)stage->tree.bytes;
+
+	if (!fetched || fetched >= stage->tree.bytes)
+		return ms;
+	return (int64_t)((double)ms * whole / (double)fetched);
+}
+
 /* Counters and the log, in one transaction with the tree's state. */
 static int record_end(struct stage *stage, enum larder_tree_state state, int64_t ms,
 		      const struct larder_error *why, struct larder_error *err)
@@ -55,8 +102,12 @@ static int record_end(struct stage *stage, enum larder_tree_state state, int64_t
 		(unsigned long long)p.origin_bytes, (unsigned long long)p.linked_bytes,
 		(unsigned long long)stage->durable_shards, (long long)ms,
 		why && why->text[0] ? " error=" : "", why ? why->text : "");
-	if (inventory_tree_state(inv, stage->tree_id, state, why ? why->text : NULL, err) ||
-	    (state == LARDER_TREE_READY && inventory_tree_staged(inv, stage->tree_id, ms, err)) ||
+	if (record_sources(stage, err) || record_quarantine(stage, why, err) ||
+	    inventory_tree_state(inv, stage->tree_id, state, why ? why->text : NULL, err) ||
+	    (state == LARDER_TREE_READY &&
+	     (inventory_tree_staged(inv, stage->tree_id, restage_ms(stage, p.origin_bytes, ms),
+				    err) ||
+	      inventory_quarantine_clear(inv, stage->tree_id, err))) ||
 	    inventory_commit(inv, err)) {
 		inventory_rollback(inv);
 		return -err->code;

@@ -25,6 +25,7 @@
 #include "server/log.h"
 #include "server/names.h"
 #include "server/order.h"
+#include "server/origin_options.h"
 #include "server/reconcile.h"
 #include "server/reload.h"
 #include "server/request.h"
@@ -186,24 +187,6 @@ static int open_tiers(struct larderd *d, struct larder_error *err)
 
 /* --- threads and helpers */
 
-/* Fixed at start, as a reload keeps these keys: the pool borrows them for its life. */
-static void set_origin_options(struct larderd *d)
-{
-	const struct config *config = &d->config;
-
-	d->origin_options = (struct source_options){
-		.connections = config->http_connections,
-		.connect_timeout_ms = config->http_connect_timeout,
-		.stall_timeout_ms = config->http_stall_timeout,
-		.retries = config->http_retries,
-		.retry_budget = config->http_retry_budget,
-		.ca_file = config->http_ca_file,
-		.redirect_hosts = (const char *const *)config->http_redirect_hosts.items,
-		.n_redirect_hosts = config->http_redirect_hosts.count,
-		.s3 = {.credentials_file = config->s3_credentials, .environment = true},
-	};
-}
-
 static enum xfer_ioprio ioprio_of(const char *word)
 {
 	if (strcmp(word, "none") == 0)
@@ -225,8 +208,7 @@ static int start_threads(struct larderd *d, struct larder_error *err)
 	};
 	char helper[4096];
 
-	set_origin_options(d);
-	if (mailbox_create(d->event, &d->mailbox, err) ||
+	if (origin_options_set(d, err) || mailbox_create(d->event, &d->mailbox, err) ||
 	    worker_pool_create(d->mailbox, 4, &d->workers, err) ||
 	    worker_pool_create(d->mailbox, 3, &d->slow, err) ||
 	    xfer_pool_create(&params, &d->pool, err))
@@ -406,6 +388,7 @@ void larderd_stop(struct larderd *d)
 	evictor_close(d);
 	verifies_stop(d);
 	xfer_pool_destroy(d->pool); /* cancels and joins: its last letters are in the mailbox */
+	origin_options_fini(d);
 	d->pool = NULL;
 	worker_pool_destroy(d->slow);
 	worker_pool_destroy(d->workers);

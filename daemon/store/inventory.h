@@ -80,6 +80,21 @@ struct inv_pin {
 	char reason[256];
 };
 
+/* Bytes of a tree that came from one origin. */
+struct inv_source {
+	uint64_t tree;
+	char origin[4096];
+	uint64_t bytes, shards;
+	int64_t busy_ms; /* that the shards took, each by itself: sums over what ran at once */
+};
+
+/* A tree whose origins gave wrong bytes. */
+struct inv_quarantine {
+	int64_t since_s;
+	char shard[4097]; /* its path */
+	char why[LARDER_ERROR_MAX];
+};
+
 struct inv_event {
 	uint64_t seq;
 	int64_t at_s;
@@ -256,6 +271,21 @@ int inventory_pin_each(struct inventory *inv, uint64_t tree, inventory_pin_fn fn
 		       struct larder_error *err);
 int inventory_pin_count(struct inventory *inv, uint64_t tree, uint32_t *n,
 			struct larder_error *err);
+
+/* --- where bytes came from, and quarantine */
+typedef int (*inventory_source_fn)(const struct inv_source *source, void *arg);
+/* Added to what is known of that tree and origin. */
+int inventory_source_add(struct inventory *inv, const struct inv_source *source,
+			 struct larder_error *err);
+int inventory_source_each(struct inventory *inv, uint64_t tree, inventory_source_fn fn, void *arg,
+			  struct larder_error *err);
+/* One that is there keeps its time. */
+int inventory_quarantine_put(struct inventory *inv, uint64_t tree, const struct inv_quarantine *q,
+			     struct larder_error *err);
+/* 1: it is in quarantine, 0: it is not. */
+int inventory_quarantine_get(struct inventory *inv, uint64_t tree, struct inv_quarantine *out,
+			     struct larder_error *err);
+int inventory_quarantine_clear(struct inventory *inv, uint64_t tree, struct larder_error *err);
 
 /* --- the audit log */
 typedef int (*inventory_event_fn)(const struct inv_event *event, void *arg);

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "core/mirror.h"
 #include "larder/manifest.h"
 #include "xfer/engine.h"
 #include "xfer/limit.h"
@@ -30,12 +31,18 @@ struct item {
 	enum want_kind kind;
 	struct shard shard; /* strings point into text */
 	bool large;
+	bool flows; /* one of many small ones that a thread has under way */
 	/* of the attempt under way */
-	unsigned int origin;   /* index into transfer->origins */
-	unsigned int tried;    /* bits: origins that failed */
-	bool retried;	       /* the one retry after a digest mismatch is spent */
-	enum engine_side side; /* whose fault the last failure was */
-	struct way_choice way; /* of a large one */
+	unsigned int origin;	  /* index into transfer->origins */
+	unsigned int tried;	  /* bits: origins that failed */
+	bool retried;		  /* the one retry after a digest mismatch is spent */
+	unsigned int next_origin; /* when rescued */
+	uint64_t paced_bytes;	  /* that it had brought then */
+	bool rescued;		  /* it was taken from a slow origin once */
+	bool chosen;		  /* origin is settled, and counted as running there */
+	int64_t began_ms;	  /* of the attempt */
+	enum engine_side side;	  /* whose fault the last failure was */
+	struct way_choice way;	  /* of a large one */
 	dev_t tier;
 	int64_t began_ns;
 	bool rested; /* between slices: its time says nothing */
@@ -51,6 +58,8 @@ struct origin_slot {
 	struct source *source;
 	int rc; /* of opening; 0 until it was tried */
 	struct larder_error err;
+	struct mirror record; /* how it does; under mirror_lock, as all from here */
+	uint64_t kept_bytes, kept_shards, kept_ms; /* in whole shards, and what those took */
 };
 
 enum transfer_phase { PHASE_COPYING, PHASE_SYNCING, PHASE_DONE };
@@ -65,17 +74,20 @@ struct transfer {
 	char **subsets;
 	struct origin_slot *origins;
 	unsigned int n_origins;
-	pthread_mutex_t origin_lock;	/* of the slots */
-	_Atomic unsigned int preferred; /* the origin that worked last */
-	_Atomic int clone;		/* enum clone_state */
-	struct want_stream *stream;	/* the feeding thread's */
+	pthread_mutex_t origin_lock; /* of the slots; held while one is opened, which may block */
+	pthread_mutex_t mirror_lock; /* of how they do; the last to be taken */
+	_Atomic int clone;	     /* enum clone_state */
+	struct want_stream *stream;  /* the feeding thread's */
+	bool streams; /* the preferred origin gives many small shards to one thread */
 
 	struct item *head, *tail;		     /* (lock) */
 	unsigned int queued, running, large_running; /* (lock) */
+	unsigned int flows;			     /* (lock) threads with many small ones */
 	bool feeding, fed, finishing;		     /* (lock) */
 	bool dropped;				     /* (lock) something wanted was not done */
 	int rc;					     /* (lock) the first failure */
 	struct larder_error err;		     /* (lock) */
+	char *bad;				     /* (lock) path of the shard that failed so */
 
 	_Atomic bool halt; /* cancelled or failed: nothing new is started */
 	_Atomic uint64_t done_shards, done_bytes, origin_bytes, linked_bytes;
@@ -108,7 +120,15 @@ struct ways *pool_ways(struct xfer_pool *pool);
 struct limit *pool_limit(struct xfer_pool *pool);
 /* Of one transfer. */
 unsigned int pool_threads(const struct xfer_pool *pool);
+/*
+ * A small shard more for a thread that has others of this transfer and origin under way. Feeds the
+ * queue when it runs low. NULL: there is none now, or another transfer waits.
+ */
+struct item *pool_take_small(struct xfer_pool *pool, struct transfer *transfer,
+			     unsigned int origin);
 size_t pool_small_bytes(const struct xfer_pool *pool);
+/* Threads of one transfer that have many small shards under way. */
+unsigned int pool_flows(const struct xfer_pool *pool);
 const struct source_options *pool_options(const struct xfer_pool *pool);
 /* The thread's engine for such a copy. */
 int lane_engine(struct lane *lane, bool uring, struct engine **engine, struct larder_error *err);
@@ -116,6 +136,11 @@ int lane_engine(struct lane *lane, bool uring, struct engine **engine, struct la
 /* --- transfer.c: a thread's turns */
 void transfer_feed(struct transfer *transfer);
 void transfer_run(struct transfer *transfer, struct lane *lane, struct item *item);
+/* To the front of the queue. */
+void transfer_put_back(struct transfer *transfer, struct item *item);
+/* A shard of a flow is whole in memory (rc 0), or could not be had. Takes the item. */
+void transfer_arrived(struct transfer *transfer, struct item *item, int rc,
+		      const unsigned char *data, struct larder_error *err);
 /* Nothing of the list is wanted any more. */
 void transfer_drop(struct transfer *transfer, struct item *list);
 void transfer_finish(struct transfer *transfer);
@@ -130,19 +155,33 @@ int sources_init(struct transfer *transfer, const struct source_ops *const *ops,
 int sources_get(struct transfer *transfer, unsigned int origin, struct source **source,
 		struct larder_error *err);
 void sources_close(struct transfer *transfer);
+/* Where this shard is to be had from, unless that is settled; sources_begin settles it. */
+unsigned int sources_choose(struct transfer *transfer, const struct item *item);
+/* An attempt at item->origin begins; ends, with all bytes (rc 0) or not. */
+void sources_begin(struct transfer *transfer, struct item *item);
+void sources_end(struct transfer *transfer, struct item *item, int rc);
+/*
+ * `bytes` of the attempt are there: -EREMCHG when another origin is so much faster that it pays to
+ * begin anew (item->next_origin is that one then), once for each shard.
+ */
+int sources_pace(struct transfer *transfer, struct item *item, uint64_t bytes);
 /*
  * After a failure: is there another origin to try (item->origin is set then)? Remembers what the
  * first one said, and gives it back in *err with its code in *rc when none is left.
  */
 bool sources_next(struct transfer *transfer, struct item *item, int *rc, struct larder_error *err);
-/* This origin stood in for another: where that is not there at all, it goes on doing so. */
-void sources_worked(struct transfer *transfer, unsigned int origin);
 
 /* --- shard.c: 0 done, 1 a slice is over and more is left, -errno */
 int item_run(struct lane *lane, struct transfer *transfer, struct item *item,
 	     struct larder_error *err);
 /* Opens a small one's source and begins to read it; what fails here fails again when it runs. */
 void item_begin(struct transfer *transfer, struct item *item);
+/*
+ * A flow's shard: digests, writes, gives to the sink. 0 done; 1 it is to be tried again, from
+ * item->origin; -errno.
+ */
+int item_arrived(struct transfer *transfer, struct item *item, int rc, const unsigned char *data,
+		 struct larder_error *err);
 /* Lets go what an item that rested between slices holds. */
 void item_drop(struct item *item);
 
@@ -152,6 +191,11 @@ int large_run(struct lane *lane, struct transfer *transfer, struct item *item,
 /* One attempt at any shard of an origin that only streams. */
 int stream_run(struct lane *lane, struct transfer *transfer, struct item *item,
 	       struct source *source, struct larder_error *err);
+
+/* --- flow.c */
+/* Brings the item and small ones after it, many at once. Takes the item unless -ENOMEM. */
+int flow_run(struct lane *lane, struct transfer *transfer, struct item *item,
+	     struct source *source);
 
 /* --- verify.c */
 /* Nothing may follow the manifest's last byte, and the size must still be the manifest's. */

@@ -228,6 +228,9 @@ int large_run(struct lane *lane, struct transfer *transfer, struct item *item,
 struct streaming {
 	struct limit *limit;
 	struct engine *engine;
+	struct transfer *transfer;
+	struct item *item;
+	uint64_t got;
 	struct engine_copy *copy;
 	struct larder_error *err;
 	int rc; /* of the last put: a failure of ours, not of the source */
@@ -241,15 +244,25 @@ static int stream_put(const void *data, size_t len, void *arg)
 		s->rc = engine_stopped(s->copy, s->err);
 	else
 		s->rc = s->engine->ops->put(s->engine, s->copy, data, len, s->err);
+	s->got += len;
+	if (s->rc || len)
+		return s->rc;
+	s->rc = sources_pace(s->transfer, s->item, s->got); /* now and then */
+	if (s->rc)
+		s->copy->failed = ENGINE_SOURCE;
 	return s->rc;
 }
 
 /* From byte 0 to the end through the engine; both sides' failures are told apart. */
-static int stream_all(struct lane *lane, struct item *item, struct source *source,
+static int stream_all(struct transfer *transfer, struct item *item, struct source *source,
 		      struct engine *engine, struct larder_error *err)
 {
-	struct streaming s = {
-		.limit = pool_limit(lane->pool), .engine = engine, .copy = &item->copy, .err = err};
+	struct streaming s = {.limit = pool_limit(transfer->pool),
+			      .engine = engine,
+			      .transfer = transfer,
+			      .item = item,
+			      .copy = &item->copy,
+			      .err = err};
 	struct larder_error why = {0};
 	int rc = source->ops->fetch(source, &item->shard, 0, stream_put, &s, &why);
 
@@ -277,6 +290,6 @@ int stream_run(struct lane *lane, struct transfer *transfer, struct item *item,
 	atomic_store(&transfer->place, PLACE_STREAM);
 	rc = choose_engine(lane, transfer, item, &engine, err);
 	if (!rc)
-		rc = stream_all(lane, item, source, engine, err);
+		rc = stream_all(transfer, item, source, engine, err);
 	return rc ? rc : verify_and_commit(transfer, item, err);
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "xfer/manners.h"
 #include "xfer/pool.h"
@@ -47,6 +48,11 @@ unsigned int pool_threads(const struct xfer_pool *pool)
 size_t pool_small_bytes(const struct xfer_pool *pool)
 {
 	return pool->small_bytes;
+}
+
+unsigned int pool_flows(const struct xfer_pool *pool)
+{
+	return pool->flows;
 }
 
 const struct source_options *pool_options(const struct xfer_pool *pool)
@@ -178,6 +184,14 @@ static int start_lanes(struct xfer_pool *pool)
 	return rc;
 }
 
+/* One for each processor: more of them only hand their work to one another. */
+static unsigned int flows_of(unsigned int threads)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cpus < 1 ? 1 : (unsigned long)cpus < threads ? (unsigned int)cpus : threads;
+}
+
 int xfer_pool_create(const struct xfer_pool_params *params, struct xfer_pool **out,
 		     struct larder_error *err)
 {
@@ -192,6 +206,7 @@ int xfer_pool_create(const struct xfer_pool_params *params, struct xfer_pool **o
 	pool->manners = params->manners;
 	limit_init(&pool->limit, params->bytes_per_s);
 	ways_init(&pool->ways);
+	pool->flows = flows_of(pool->per_transfer);
 	pool->options = params->options;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->change, NULL);

@@ -17,6 +17,7 @@ struct xfer_pool {
 	struct lane *lanes;
 	unsigned int n_lanes, started;
 	unsigned int per_transfer;
+	unsigned int flows; /* of one transfer: threads with many small shards under way */
 	unsigned char *memory;
 	size_t memory_bytes;
 	size_t small_bytes;

@@ -132,7 +132,8 @@ void item_begin(struct transfer *transfer, struct item *item)
 	struct source *source;
 	struct larder_error ignored;
 
-	item->origin = atomic_load(&transfer->preferred);
+	item->origin = sources_choose(transfer, item);
+	sources_begin(transfer, item);
 	begin(transfer, item);
 	if (open_source(transfer, item, &source, &ignored) || item->in < 0)
 		return;
@@ -185,8 +186,15 @@ static bool try_again(struct transfer *transfer, struct item *item, int *rc,
 {
 	if (*rc == -ECANCELED || atomic_load(&transfer->halt) || item->side == ENGINE_SINK)
 		return false;
-	if (*rc == -EBADMSG && !item->retried) {
-		item->retried = true; /* once more from the start, with a fresh open */
+	if (*rc == -EREMCHG) { /* not a failure: another origin is faster by far */
+		item->origin = item->next_origin;
+		return true;
+	}
+	if (*rc == -EBADMSG && !item->retried) { /* once more from the start, best from elsewhere */
+		atomic_fetch_add(&transfer->origin_errors, transfer->n_origins > 1);
+		if (!sources_next(transfer, item, rc, err))
+			item->tried &= ~(1u << item->origin);
+		item->retried = true;
 		return true;
 	}
 	atomic_fetch_add(&transfer->origin_errors, 1);
@@ -198,21 +206,41 @@ static int fetch_run(struct lane *lane, struct transfer *transfer, struct item *
 {
 	int rc;
 
-	if (item->in < 0)
-		item->origin = atomic_load(&transfer->preferred);
+	if (item->in < 0 && !item->chosen)
+		item->origin = sources_choose(transfer, item);
 	for (;;) {
+		sources_begin(transfer, item);
 		rc = attempt(lane, transfer, item, err);
 		if (rc == 1)
 			return rc;
+		sources_end(transfer, item, rc);
 		if (rc == 0)
 			break;
 		undo(transfer, item);
 		if (!try_again(transfer, item, &rc, err))
 			return rc;
 	}
-	if (item->tried)
-		sources_worked(transfer, item->origin);
 	return 0;
+}
+
+int item_arrived(struct transfer *transfer, struct item *item, int rc, const unsigned char *data,
+		 struct larder_error *err)
+{
+	begin(transfer, item);
+	if (!rc)
+		rc = verify_digest(transfer, item, digest_of(data, (size_t)item->shard.size), -1,
+				   err);
+	if (!rc)
+		rc = write_whole(transfer, item, data, err);
+	sources_end(transfer, item, rc);
+	if (!rc) {
+		atomic_fetch_add(&transfer->done_shards, 1);
+		return 0;
+	}
+	if (rc != -ECANCELED)
+		item->side == ENGINE_SINK ? about_sink(item, err) : about(transfer, item, err);
+	undo(transfer, item);
+	return try_again(transfer, item, &rc, err) ? 1 : rc;
 }
 
 static int make_run(struct transfer *transfer, struct item *item, struct larder_error *err)

@@ -67,6 +67,7 @@ int transfer_start(struct xfer_pool *pool, const struct source_ops *const *ops,
 		return larder_error_set(err, ENOMEM, "no memory for a transfer");
 	transfer->pool = pool;
 	pthread_mutex_init(&transfer->origin_lock, NULL);
+	pthread_mutex_init(&transfer->mirror_lock, NULL);
 	rc = copy_params(transfer, params);
 	if (rc)
 		larder_error_set(err, rc, "no memory for a transfer");
@@ -96,7 +97,9 @@ void transfer_destroy(struct transfer *transfer)
 	free_list(transfer->urls, transfer->params.n_origins);
 	free_list(transfer->subsets, transfer->params.want.n_subsets);
 	free(transfer->groups);
+	free(transfer->bad);
 	pthread_mutex_destroy(&transfer->origin_lock);
+	pthread_mutex_destroy(&transfer->mirror_lock);
 	free(transfer);
 }
 
@@ -150,13 +153,22 @@ void transfer_progress_get(const struct transfer *transfer, struct transfer_prog
 	say_engine(transfer, progress->engine, sizeof(progress->engine));
 }
 
-static void fail(struct transfer *transfer, int rc, const struct larder_error *err)
+const char *transfer_bad_shard(const struct transfer *transfer)
+{
+	return transfer->bad ? transfer->bad : "";
+}
+
+/* item NULL: it is about no shard. */
+static void fail(struct transfer *transfer, const struct item *item, int rc,
+		 const struct larder_error *err)
 {
 	pool_lock(transfer->pool);
 	transfer->dropped = true;
 	if (!transfer->rc) {
 		transfer->rc = rc;
 		transfer->err = *err;
+		if (item && rc == -EBADMSG)
+			transfer->bad = strdup(item->shard.path);
 	}
 	pool_unlock(transfer->pool);
 	atomic_store(&transfer->halt, true);
@@ -245,7 +257,7 @@ void transfer_feed(struct transfer *transfer)
 	if (!rc)
 		rc = read_items(transfer, &head, &tail, &n, &err);
 	if (rc < 0)
-		fail(transfer, rc, &err);
+		fail(transfer, NULL, rc, &err);
 	pool_lock(pool);
 	if (tail)
 		append(transfer, head, tail, n);
@@ -256,7 +268,6 @@ void transfer_feed(struct transfer *transfer)
 	pool_wake(pool); /* the transfer may be gone by now */
 }
 
-/* The rest of a large shard goes to the front: its descriptors are open. */
 static void put_back(struct transfer *transfer, struct item *item)
 {
 	item->next = transfer->head;
@@ -294,20 +305,52 @@ static unsigned int take_more(struct transfer *transfer, struct item *batch[BATC
 	return n;
 }
 
+void transfer_put_back(struct transfer *transfer, struct item *item)
+{
+	pool_lock(transfer->pool);
+	put_back(transfer, item);
+	pool_unlock(transfer->pool);
+}
+
+void transfer_arrived(struct transfer *transfer, struct item *item, int rc,
+		      const unsigned char *data, struct larder_error *err)
+{
+	rc = item_arrived(transfer, item, rc, data, err);
+	if (rc == 1) {
+		transfer_put_back(transfer, item);
+		return;
+	}
+	if (rc < 0)
+		fail(transfer, item, rc, err);
+	item_free(item);
+}
+
+/* Many small ones on this thread, where their origin can. 1: it is not for a flow. */
+static int try_flow(struct transfer *transfer, struct lane *lane, struct item *item)
+{
+	struct larder_error ignored = {0};
+	struct source *source;
+
+	if (!item->flows)
+		return 1;
+	item->origin = sources_choose(transfer, item);
+	if (sources_get(transfer, item->origin, &source, &ignored) || !source->ops->fetch_many)
+		return 1;
+	return flow_run(lane, transfer, item, source) ? 1 : 0;
+}
+
+/* The rest of a large shard goes to the front: its descriptors are open. */
 static void run_one(struct transfer *transfer, struct lane *lane, struct item *item)
 {
 	struct larder_error err = {0};
 	int rc = item_run(lane, transfer, item, &err);
 
 	if (rc < 0)
-		fail(transfer, rc, &err);
-	if (rc != 1) {
+		fail(transfer, item, rc, &err);
+	if (rc == 1)
+		transfer_put_back(transfer, item);
+	else
 		item_free(item);
-		return;
-	}
-	pool_lock(transfer->pool);
-	put_back(transfer, item);
-	pool_unlock(transfer->pool);
 }
 
 static void drop_one(struct transfer *transfer, struct item *item)
@@ -318,10 +361,9 @@ static void drop_one(struct transfer *transfer, struct item *item)
 	pool_unlock(transfer->pool);
 }
 
-void transfer_run(struct transfer *transfer, struct lane *lane, struct item *item)
+static void run_some(struct transfer *transfer, struct lane *lane, struct item *item)
 {
 	struct item *batch[BATCH_MAX] = {item};
-	bool large = item->large;
 	unsigned int n = take_more(transfer, batch);
 
 	for (unsigned int i = 0; n > 1 && i < n && !atomic_load(&transfer->halt); i++)
@@ -332,10 +374,20 @@ void transfer_run(struct transfer *transfer, struct lane *lane, struct item *ite
 		else
 			run_one(transfer, lane, batch[i]);
 	}
+}
+
+void transfer_run(struct transfer *transfer, struct lane *lane, struct item *item)
+{
+	bool large = item->large, flows = item->flows;
+
+	if (try_flow(transfer, lane, item) == 1)
+		run_some(transfer, lane, item);
 	pool_lock(transfer->pool);
 	transfer->running--;
 	if (large)
 		transfer->large_running--;
+	if (flows)
+		transfer->flows--;
 	pool_unlock(transfer->pool);
 }
 

@@ -98,6 +98,13 @@ struct transfer_progress {
 	char engine[64];   /* what was chosen: "same device: sync buffered, small whole", … */
 };
 
+/* What came from one of a transfer's origins, in whole shards. */
+struct transfer_source {
+	const char *origin; /* the transfer's */
+	uint64_t bytes, shards;
+	uint64_t busy_ms; /* that these took, each by itself */
+};
+
 /* ops: table of origin kinds, NULL-terminated (origin/origins.h); picks by `owns`. */
 int transfer_start(struct xfer_pool *pool, const struct source_ops *const *ops,
 		   const struct transfer_params *params, struct transfer **transfer,
@@ -105,6 +112,10 @@ int transfer_start(struct xfer_pool *pool, const struct source_ops *const *ops,
 /* From any thread; done() still comes, with -ECANCELED unless it was over. */
 void transfer_cancel(struct transfer *transfer);
 void transfer_progress_get(const struct transfer *transfer, struct transfer_progress *progress);
+/* The n-th origin's share; false: there are not so many. */
+bool transfer_source_get(struct transfer *transfer, unsigned int n, struct transfer_source *source);
+/* After done() with -EBADMSG: the path of the shard that no origin has right. */
+const char *transfer_bad_shard(const struct transfer *transfer);
 /* Only after done() was called. */
 void transfer_destroy(struct transfer *transfer);
 

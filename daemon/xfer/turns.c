@@ -44,14 +44,34 @@ bool pool_contended(struct xfer_pool *pool, const struct transfer *transfer)
 	return wait;
 }
 
+/* A thread that has many small ones under way needs few others beside it: it rarely waits. */
+static bool is_flow(const struct transfer *transfer, const struct item *item)
+{
+	return transfer->streams && !item->large && item->kind == WANT_FETCH;
+}
+
 static bool may_start(const struct xfer_pool *pool, const struct transfer *transfer,
 		      const struct item *item)
 {
+	if (is_flow(transfer, item))
+		return transfer->flows < pool->flows;
 	if (!item->large)
 		return true;
 	/* one thread is kept for the small */
 	return transfer->large_running < LARGE_AT_ONCE &&
 	       (pool->large_running + 1 < pool->n_lanes || pool->n_lanes == 1);
+}
+
+static void take_out(struct transfer *transfer, struct item *before, struct item *item)
+{
+	if (before)
+		before->next = item->next;
+	else
+		transfer->head = item->next;
+	if (transfer->tail == item)
+		transfer->tail = before;
+	item->next = NULL;
+	transfer->queued--;
 }
 
 static struct item *take_item(struct xfer_pool *pool, struct transfer *transfer)
@@ -61,14 +81,10 @@ static struct item *take_item(struct xfer_pool *pool, struct transfer *transfer)
 	for (struct item *item = transfer->head; item; before = item, item = item->next) {
 		if (!may_start(pool, transfer, item))
 			continue;
-		if (before)
-			before->next = item->next;
-		else
-			transfer->head = item->next;
-		if (transfer->tail == item)
-			transfer->tail = before;
-		item->next = NULL;
-		transfer->queued--;
+		take_out(transfer, before, item);
+		item->flows = is_flow(transfer, item);
+		if (item->flows)
+			transfer->flows++;
 		if (item->large) {
 			transfer->large_running++;
 			pool->large_running++;
@@ -76,6 +92,48 @@ static struct item *take_item(struct xfer_pool *pool, struct transfer *transfer)
 		return item;
 	}
 	return NULL;
+}
+
+static bool wants_feeding(const struct transfer *transfer)
+{
+	return !transfer->fed && !transfer->feeding && transfer->queued < QUEUE_LOW;
+}
+
+/* Under the lock. */
+static struct item *take_small(struct transfer *transfer, unsigned int origin)
+{
+	struct item *before = NULL;
+
+	for (struct item *item = transfer->head; item; before = item, item = item->next) {
+		if (!is_flow(transfer, item) || sources_choose(transfer, item) != origin)
+			continue;
+		take_out(transfer, before, item);
+		item->origin = origin;
+		return item;
+	}
+	return NULL;
+}
+
+struct item *pool_take_small(struct xfer_pool *pool, struct transfer *transfer, unsigned int origin)
+{
+	struct item *item = NULL;
+	bool feed;
+
+	if (pool_contended(pool, transfer))
+		return NULL;
+	pthread_mutex_lock(&pool->lock);
+	feed = !atomic_load(&transfer->halt) && wants_feeding(transfer);
+	if (feed) {
+		transfer->feeding = true;
+		transfer->running++;
+		pthread_mutex_unlock(&pool->lock);
+		transfer_feed(transfer);
+		pthread_mutex_lock(&pool->lock);
+	}
+	if (!atomic_load(&transfer->halt))
+		item = take_small(transfer, origin);
+	pthread_mutex_unlock(&pool->lock);
+	return item;
 }
 
 /* All that waits, as a list. */
@@ -101,7 +159,7 @@ static enum turn_kind kind_of_turn(struct xfer_pool *pool, struct transfer *tran
 		return TURN_FINISH;
 	if (halt || transfer->running >= pool->per_transfer)
 		return TURN_NONE;
-	if (!transfer->fed && !transfer->feeding && transfer->queued < QUEUE_LOW)
+	if (wants_feeding(transfer))
 		return TURN_FEED;
 	return transfer->queued ? TURN_ITEM : TURN_NONE;
 }

@@ -17,38 +17,6 @@ teardown()
 	place_teardown
 }
 
-# --- datasets
-
-# web_dataset NAME:VERSION COUNT BYTES BASE-URL [OPTION…]: files at $T/web/NAME, published from there.
-web_dataset()
-{
-	make_files "$T/web/${1%%:*}" "$2" "$3"
-	web_publish "$1" "$4" "${@:5}"
-}
-
-web_publish()
-{
-	local dir=$T/web/${1%%:*}
-	(cd "$dir" && find . -type f -printf '%P\n') >"$T/paths"
-	larder publish -q "$1" --from "$2/${1%%:*}" --paths "$T/paths" --access public "${@:3}"
-}
-
-# The bytes and names; times are whole seconds at a web server, modes are not told.
-same_bytes() { diff -r --no-dereference "$T/web/$1" "$(tree_data "$1:v1")"; }
-
-# fails SPEC PART…: the job fails with these words, and nothing of it is ready.
-fails()
-{
-	local spec=$1 part
-	shift
-	JOB=$((${JOB-100} + 1))
-	code 1 acquire $JOB "$spec"
-	for part in "$@"; do contains "$output" "$part"; done
-	[[ $(tree_state "$spec") != ready ]]
-	leases_are 0
-	daemon_alive
-}
-
 # --- good servers
 
 @test 'from nginx: small and large shards, names that must be encoded, empty files, times' {
@@ -208,7 +176,7 @@ moved_some() { [[ $(larder status --json 2>/dev/null | jq '[.transfers[]?.done |
 	equal "$(requests f00000)" 3
 }
 
-@test 'one byte is wrong: read once more, then said; nothing of it is kept' {
+@test 'one byte is wrong: read once more, then said and in quarantine; nothing of it is kept' {
 	web_start
 	web_dataset d:v1 3 2000000 "$WEB"
 	fault corrupt
@@ -216,9 +184,19 @@ moved_some() { [[ $(larder status --json 2>/dev/null | jq '[.transfers[]?.done |
 	fails d:v1 'do not match'
 	between "$(counter digest_mismatches)" 2 6
 	[[ -z $(find "$(tree_data d:v1)" -type f) ]]
+	# The next job does not ask the server again, and neither does a user; an admin's word has it tried.
+	: >"$T/web.log"
+	fails d:v1 'in quarantine' f0000 'larder stage d:v1'
+	cp "$BUILD/larder" "$T/larder"
+	code 1 as $USER_A "$T/larder" stage d:v1
+	[[ ! -s $T/web.log ]]
+	contains "$(larder explain d:v1)" 'in quarantine'
+	larder log --what stage.quarantine | grep -q 'd:v1'
 	fault corrupt '' 1
+	larder stage -q --wait d:v1
 	equal "$(acquire 1 d:v1)" ready
 	same_bytes d
+	lacks "$(larder explain d:v1)" 'in quarantine'
 }
 
 @test 'another length: both numbers, at once; more bytes than a chunked answer should have' {

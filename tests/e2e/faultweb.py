@@ -63,6 +63,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         kind, arg = fault()
         path = os.path.join(TOP, urllib.parse.unquote(self.path.split("?")[0]).lstrip("/"))
+        if kind == "delay":
+            time.sleep(float(arg))
         if kind == "status":
             self.note(kind, 0)
             status, _, after = arg.partition(",")
@@ -85,7 +87,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         valid = self.headers.get("If-Range") in (None, etag)
         status = 200
         if asked and valid and kind != "norange":
-            start, status = int(asked[len("bytes="):-1]), 206
+            first, _, last = asked[len("bytes="):].partition("-")
+            start, status = int(first), 206
+            body = body[:int(last) + 1] if last else body
             if start >= total:
                 self.note("416", 0)
                 return self.plain(416, {"Content-Range": f"bytes */{total}"})
@@ -101,7 +105,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = body[start:]
         self.send_response(status)
         if status == 206:
-            self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
+            self.send_header("Content-Range", f"bytes {start}-{start + len(body) - 1}/{total}")
         if kind == "newetag":
             etag = '"%d"' % time.monotonic_ns()
         if kind not in ("noetag", "norange"):

@@ -51,6 +51,17 @@ nginx_start()
 	poll 5 curl -s -o "$T/ngx/probe" "$NGX/" || fail_with "nginx: $(cat "$T/ngx/out" "$T/ngx/error.log")"
 }
 
+# nginx_again SED-SCRIPT…: changes the configuration and starts anew.
+nginx_again()
+{
+	nginx_stop
+	sed -i "$@" "$T/ngx/conf"
+	nginx -e "$T/ngx/error.log" -c "$T/ngx/conf" </dev/null >"$T/ngx/out" 2>&1 3>&- &
+	NGX_PID=$!
+	poll 5 curl -s -k -o "$T/ngx/probe" "$NGX/"
+	: >"$T/ngx/access.log"
+}
+
 nginx_stop()
 {
 	[[ -n ${NGX_PID-} ]] || return 0
@@ -87,3 +98,35 @@ fault()
 }
 
 requests() { grep -c "^GET.*$1" "$T/web.log" || true; }
+
+# --- datasets
+
+# web_dataset NAME:VERSION COUNT BYTES BASE-URL [OPTION…]: files at $T/web/NAME, published from there.
+web_dataset()
+{
+	make_files "$T/web/${1%%:*}" "$2" "$3"
+	web_publish "$1" "$4" "${@:5}"
+}
+
+web_publish()
+{
+	local dir=$T/web/${1%%:*}
+	(cd "$dir" && find . -type f -printf '%P\n') >"$T/paths"
+	larder publish -q "$1" --from "$2/${1%%:*}" --paths "$T/paths" --access public "${@:3}"
+}
+
+# The bytes and names; times are whole seconds at a web server, modes are not told.
+same_bytes() { diff -r --no-dereference "$T/web/$1" "$(tree_data "$1:v1")"; }
+
+# fails SPEC PART…: the job fails with these words, and nothing of it is ready.
+fails()
+{
+	local spec=$1 part
+	shift
+	JOB=$((${JOB-100} + 1))
+	code 1 acquire $JOB "$spec"
+	for part in "$@"; do contains "$output" "$part"; done
+	[[ $(tree_state "$spec") != ready ]]
+	leases_are 0
+	daemon_alive
+}

@@ -60,6 +60,26 @@ static void load_ok(const struct place *place, const char *text, struct config *
 		fail_msg("%s\nwas refused: %s", text, err.text);
 }
 
+static void test_origins(void **state)
+{
+	struct config config;
+
+	load_ok(*state,
+		"origin \"https://h/x\" { bandwidth = 1M }\n" TIER
+		"origin h:8080 {\n connections = 3\n requests_per_s = 7\n}\n",
+		&config);
+	assert_int_equal(config.n_origins, 2);
+	assert_string_equal(config.origins[0].match, "https://h/x");
+	assert_int_equal(config.origins[0].bandwidth, 1048576);
+	assert_int_equal(config.origins[0].connections, 0);
+	assert_string_equal(config.origins[1].match, "h:8080");
+	assert_int_equal(config.origins[1].bandwidth, 0);
+	assert_int_equal(config.origins[1].connections, 3);
+	assert_int_equal(config.origins[1].requests_per_s, 7);
+	assert_int_equal(config.n_tiers, 1);
+	config_fini(&config);
+}
+
 static void test_defaults(void **state)
 {
 	struct config config;
@@ -197,6 +217,11 @@ static const struct {
 	{"tier \"A B\" { path = /t }\n", 1, {"tier's name", "A B"}},
 	{"wait_max = 1\n\n", 3, {"no tier"}},
 	{TIER "\ntier t { path = /u }\n", 3, {"tier \"t\"", "twice"}},
+	{TIER "origin h { }\norigin h { }\n", 3, {"origin \"h\"", "twice"}},
+	{TIER "origin \"a/b\" { }\n", 2, {"origin \"a/b\"", "s3://bucket"}},
+	{TIER "origin \"\" { }\n", 2, {"origin \"\""}},
+	{TIER "origin h { connexions = 3 }\n", 2, {"\"connexions\" in an origin", "connections?"}},
+	{TIER "origin h { bandwidth = fast }\n", 2, {"bandwidth", "\"fast\""}},
 	{TIER "\ntier u {\n path = /tier/ }\n", 4, {"same path", "\"t\"", "\"u\""}},
 	{TIER "\ntier u { path = /tier/in }\n", 3, {"inside one another", "/tier/in"}},
 	{"tier u { path = /tier/in }\n" TIER, 2, {"inside one another", "/tier/in"}},
@@ -552,6 +577,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_defaults, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_values, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_origins, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_socket, setup, teardown),

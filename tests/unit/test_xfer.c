@@ -418,7 +418,7 @@ static void test_next_origin(void **state)
 	r.params.n_origins = 2;
 	assert_int_equal(run_now(&r, false), 0);
 	assert_int_equal(r.progress.origin_errors, 2);
-	assert_int_equal(r.progress.digest_mismatches, 4);
+	assert_int_equal(r.progress.digest_mismatches, 2); /* the retry is from elsewhere */
 	assert_true(world_same(second, r.world.tree, "a"));
 	assert_true(world_same(second, r.world.tree, "b"));
 	run_close(&r);
