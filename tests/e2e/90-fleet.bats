@@ -12,7 +12,10 @@ setup()
 teardown()
 {
 	local pid
-	for pid in "${MUNGED[@]}"; do kill "$pid" 2>/dev/null || true; done
+	for pid in "${MUNGED[@]}"; do
+		pkill -P "$pid" || true # faketime stays as the parent of what it runs
+		kill "$pid" 2>/dev/null || true
+	done
 	place_teardown
 }
 
