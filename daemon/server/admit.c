@@ -157,22 +157,31 @@ static int take_lease(struct want *want, struct larder_error *err)
 				  d->inflation, err);
 }
 
+void admit_cure(const struct inv_tree *tree, char *text, size_t room)
+{
+	if (tree->owner == INV_OWNER_SITE)
+		snprintf(text, room, "an admin of this node says: larder stage %s:%s", tree->name,
+			 tree->version);
+	else
+		snprintf(text, room, "its owner says: larder stage %s=%.200s", tree->name,
+			 tree->origin);
+}
+
 int admit_quarantine(struct larderd *d, const struct inv_tree *tree, const char *subset,
 		     struct larder_error *err)
 {
 	struct inv_quarantine q;
-	char ago[48];
+	char ago[48], cure[400];
 
 	if (stage_of(d, tree->id) || inventory_quarantine_get(d->inv, tree->id, &q, err) != 1)
 		return 0;
 	if (subset && !larder_subset_match(subset, q.shard))
 		return 0;
+	admit_cure(tree, cure, sizeof(cure));
 	return larder_error_set(
-		err, EBADMSG,
-		"in quarantine since %s: %.600s; it is asked for again when an admin of this node says: "
-		"larder stage %s:%s",
+		err, EBADMSG, "in quarantine since %s: %.500s; it is asked for again when %s",
 		larder_duration_format((now_s() - q.since_s) * 1000, ago, sizeof(ago)), q.why,
-		tree->name, tree->version);
+		cure);
 }
 
 static int admit_want(struct want *want, struct larder_error *err)

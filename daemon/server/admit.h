@@ -33,4 +33,7 @@ int admit_tree(struct larderd *d, struct inv_tree *tree, struct larder_error *er
 int admit_quarantine(struct larderd *d, const struct inv_tree *tree, const char *subset,
 		     struct larder_error *err);
 
+/* Who ends a quarantine and how, for sentences: "an admin of this node says: larder stage d:v1". */
+void admit_cure(const struct inv_tree *tree, char *text, size_t room);
+
 #endif

@@ -10,6 +10,7 @@
 
 #include "larder/cleanup.h"
 #include "larder/text.h"
+#include "server/admit.h"
 #include "server/ahead.h"
 #include "server/dataset.h"
 #include "server/dispatch.h"
@@ -107,10 +108,11 @@ static void explain_tree(struct session *session, const struct inv_tree *tree)
 	struct larderd *d = session_daemon(session);
 	struct larder_error held = {0}, ignored;
 	struct stage *stage = stage_of(d, tree->id);
-	char size[32], have[32], ago[48];
+	char size[32], have[32], ago[48], cure[400];
 	uint32_t leases = 0, pins = 0;
 	struct inv_quarantine q;
 
+	admit_cure(tree, cure, sizeof(cure));
 	inventory_lease_count(d->inv, tree->id, &leases, &ignored);
 	inventory_pin_count(d->inv, tree->id, &pins, &ignored);
 	say(session, "%s:%s@%.8s is %s in tier %s: %s of %s", tree->name, tree->version,
@@ -125,9 +127,9 @@ static void explain_tree(struct session *session, const struct inv_tree *tree)
 		    "believed here, and is compared from then on");
 	if (inventory_quarantine_get(d->inv, tree->id, &q, &ignored) == 1)
 		say(session,
-		    "  it is in quarantine since %s: %s; jobs that need that file fail at once; an admin has it tried again with: larder stage %s:%s",
+		    "  it is in quarantine since %s: %s; jobs that need that file fail at once; it is tried again when %s",
 		    larder_duration_format((now_s() - q.since_s) * 1000, ago, sizeof(ago)), q.why,
-		    tree->name, tree->version);
+		    cure);
 	else if (tree->error[0])
 		say(session, "  its last transfer failed: %s", tree->error);
 	if (tree->last_use_s)

@@ -78,7 +78,7 @@ static void on_allowed(const struct access_answer *answer, void *arg)
 	if (!rc) {
 		dataset_describe(&staging->spec, answer->head, session_uid(session), &tree);
 		rc = admit_order(d, &tree, &err);
-		if (rc == 0 && !session_admin(session))
+		if (rc == 0 && tree.owner == INV_OWNER_SITE && !session_admin(session))
 			rc = admit_quarantine(d, &tree, staging->spec.subset, &err);
 	}
 	if (rc == 0)

@@ -295,3 +295,21 @@ my_login()
 	as $USER_A larder stage --wait "mine=$NGXS/d/all.xxh128" >/dev/null
 	same_files d $USER_A mine
 }
+
+@test 'wrong bytes are put in quarantine, and their owner has them tried again' {
+	web_start
+	web_files d
+	cp "$T/web/d/f00001" "$T/whole"
+	tr '\000-\377' '\001-\377\000' <"$T/whole" >"$T/web/d/f00001" # as long as it was
+	own_start
+	code 1 own 1 $USER_A "mine=$WEB/d/all.xxh128"
+	contains "$output" 'do not match'
+	code 1 own 2 $USER_A "mine=$WEB/d/all.xxh128"
+	contains "$output" 'in quarantine'
+	contains "$output" "its owner says: larder stage mine=$WEB/d/all.xxh128"
+	cp "$T/whole" "$T/web/d/f00001"
+	code 1 own 3 $USER_A "mine=$WEB/d/all.xxh128"
+	as $USER_A larder stage -q --wait "mine=$WEB/d/all.xxh128"
+	equal "$(own 4 $USER_A "mine=$WEB/d/all.xxh128")" ready
+	same_files d $USER_A mine
+}
