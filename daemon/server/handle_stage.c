@@ -24,6 +24,7 @@ struct staging {
 	struct session *session;
 	struct larder_spec spec;
 	struct access_ask *ask;
+	uint32_t priority;
 };
 
 static void staging_free(void *arg)
@@ -83,7 +84,7 @@ static void on_allowed(const struct access_answer *answer, void *arg)
 	}
 	if (rc == 0)
 		rc = order_stage(d, tree.id, fcntl(answer->manifest_fd, F_DUPFD_CLOEXEC, 3),
-				 staging->spec.subset, answer->remote, &err);
+				 staging->spec.subset, staging->priority, answer->remote, &err);
 	if (rc < 0)
 		session_fail(session, &err);
 	else
@@ -111,7 +112,15 @@ void handle_STAGE(struct session *session, const void *msg)
 			       err.text[0] ? err.text : "out of memory");
 		return;
 	}
+	if (m->priority && !session_fleet(session)) {
+		staging_free(staging);
+		session_refuse(
+			session, EPERM,
+			"--priority is for admins: it puts this before what jobs wait for; leave it away");
+		return;
+	}
 	staging->session = session;
+	staging->priority = m->priority;
 	question.spec = &staging->spec;
 	question.timeout_ms = staging->spec.kind == LARDER_SPEC_OWN ? d->config.wait_max
 								    : d->config.check_timeout;

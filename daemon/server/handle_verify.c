@@ -236,7 +236,8 @@ static void drop_done(struct work *work)
 
 	inventory_lease_count(verify->d->inv, verify->tree_id, &leases, &verify->err);
 	if (!verify->rc && (verify->repair || leases))
-		staged = order_stage(verify->d, verify->tree_id, -1, NULL, NULL, &verify->err) >= 0;
+		staged = order_stage(verify->d, verify->tree_id, -1, NULL, 0, NULL, &verify->err) >=
+			 0;
 	verify_end(verify, staged);
 }
 

@@ -36,7 +36,7 @@ static void order_done(struct interest *interest, int rc, const struct larder_er
 }
 
 int order_stage(struct larderd *d, uint64_t tree_id, int manifest_fd, const char *subset,
-		struct own_remote *remote, struct larder_error *err)
+		uint32_t priority, struct own_remote *remote, struct larder_error *err)
 {
 	struct order *order = calloc(1, sizeof(*order));
 	int rc;
@@ -52,6 +52,7 @@ int order_stage(struct larderd *d, uint64_t tree_id, int manifest_fd, const char
 	order->d = d;
 	order->interest.done = order_done;
 	order->interest.subset = order->subset;
+	order->interest.priority = priority;
 	order->interest.remote = own_remote_ref(remote);
 	DL_APPEND(d->orders, order);
 	rc = stage_join(d, tree_id, manifest_fd, &order->interest, err);

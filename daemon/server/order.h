@@ -5,10 +5,10 @@
 
 #include "server/stage.h"
 
-/* manifest_fd: taken; subset is copied; remote, of a user's own URL, is referred to. 1 joined, 0
- * started, or -errno. */
+/* manifest_fd: taken; subset is copied; remote, of a user's own URL, is referred to; priority as an
+ * interest has it. 1 joined, 0 started, or -errno. */
 int order_stage(struct larderd *d, uint64_t tree_id, int manifest_fd, const char *subset,
-		struct own_remote *remote, struct larder_error *err);
+		uint32_t priority, struct own_remote *remote, struct larder_error *err);
 /* Lets every order go; for the end of the daemon. */
 void orders_close(struct larderd *d);
 

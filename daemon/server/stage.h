@@ -20,7 +20,7 @@ struct interest {
 	const char *subset;	   /* NULL: all of it; borrowed */
 	bool planned;		   /* the transfer under way covers it */
 	bool low;		   /* it can wait: for a job that is to come */
-	uint32_t priority;	   /* among the low ones; larger goes first */
+	uint32_t priority;	   /* among the low ones, among the others; larger goes first */
 	struct own_remote *remote; /* of a user's own URL: as whom it is asked; borrowed; NULL */
 	/* Once; the interest is in no stage any more. rc 0: what was wanted is there, durable. */
 	void (*done)(struct interest *interest, int rc, const struct larder_error *err);

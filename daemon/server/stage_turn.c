@@ -25,22 +25,32 @@ static uint32_t priority_of(const struct stage *stage)
 	return most;
 }
 
-/* In the order in which they came, those that can wait behind all others, by priority. */
+static bool goes_first(const struct stage *stage, const struct stage *before)
+{
+	return !before || priority_of(stage) > priority_of(before);
+}
+
+/* By priority and in the order in which they came, those that can wait behind all others. */
 static struct stage *next_queued(struct larderd *d)
 {
-	struct stage *stage, *tmp, *best = NULL;
+	struct stage *stage, *tmp, *now = NULL, *later = NULL;
 	unsigned int low = 0;
 
 	HASH_ITER(hh, d->stages, stage, tmp)
 	{
-		if (stage->phase == STAGE_QUEUED && !stage_low(stage))
-			return stage;
-		low += stage->phase == STAGE_RUNNING && stage_low(stage);
-		if (stage->phase == STAGE_QUEUED &&
-		    (!best || priority_of(stage) > priority_of(best)))
-			best = stage;
+		bool can_wait = stage_low(stage);
+
+		low += stage->phase == STAGE_RUNNING && can_wait;
+		if (stage->phase != STAGE_QUEUED)
+			continue;
+		if (can_wait && goes_first(stage, later))
+			later = stage;
+		if (!can_wait && goes_first(stage, now))
+			now = stage;
 	}
-	return low < low_limit(d) ? best : NULL;
+	if (now)
+		return now;
+	return low < low_limit(d) ? later : NULL;
 }
 
 /* Somebody's job is in the line while one that can wait runs: that one begins again, later. */

@@ -386,3 +386,22 @@ evicted_now() { larder evict -q "$1" 2>/dev/null; }
 	equal "$(larder -w e1,e1 ls --raw -h -o NAME)" d
 	code 2 larder -w 'e[2-' ls
 }
+
+begun() { grep -o 'stage.begin dataset=[^ ]*' "$T/larderd.log" | sed 's/.*=//' | xargs; }
+runs() { larder status --json | jq -e '.transfers[] | select(.dataset == "big:v1")' >/dev/null; }
+
+@test 'stage --priority: the larger number goes first when a place is free; it is for admins' {
+	dataset big:v1 10 4000000
+	dataset a:v1 2 1000
+	dataset b:v1 2 1000
+	daemon_start 'max_transfers = 1' 'transfer_bandwidth = "20M"'
+	larder stage -q big:v1
+	poll 10 runs
+	larder stage -q a:v1
+	larder stage -q --priority 5 b:v1
+	larder wait -q a:v1 b:v1
+	equal "$(begun)" 'big:v1 b:v1 a:v1'
+	cp "$BUILD/larder" "$T/larder"
+	code 5 as $USER_A "$T/larder" stage --priority 1 a:v1
+	contains "$output" 'for admins'
+}

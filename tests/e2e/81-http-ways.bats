@@ -159,7 +159,7 @@ moved_some() { [[ $(larder status --json 2>/dev/null | jq '[.transfers[]?.done |
 	client_cert
 	make_files "$T/web/d" 5 20000
 	nginx_again "s|root .*;|& ssl_client_certificate $T/ngx/ca.pem; ssl_verify_client on;|"
-	code 1 web_publish d:v1 "$NGXS" --ca-file "$T/ngx/ca.pem"
+	code 5 web_publish d:v1 "$NGXS" --ca-file "$T/ngx/ca.pem"
 	contains "$output" --client-cert
 	web_publish d:v1 "$NGXS" --ca-file "$T/ngx/ca.pem" --client-cert "$T/ngx/client.pem" --client-key "$T/ngx/client.key"
 	daemon_start "http_ca_file = \"$T/ngx/ca.pem\""
