@@ -3,6 +3,7 @@
  * Decides nothing; the rooms below server/ do. Also the doors of the two child processes.
  */
 #include <argp.h>
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,17 @@ static int check(const struct config *config)
 	return fatal > 0;
 }
 
+/*
+ * glibc raises its threshold for mmap to the size of what was freed last, and keeps twice as much
+ * in each thread's arena. With buffers of 4 MiB in 66 threads that was 50 MB for nothing (measured:
+ * 150 and 103 MB with 64 transfers from a web server). A threshold that is set stays.
+ */
+static void keep_heap_small(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 1 << 20);
+	mallopt(M_TRIM_THRESHOLD, 1 << 20);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct argp argp = {
@@ -86,6 +98,7 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "--check-helper"))
 		return check_helper_main();
+	keep_heap_small();
 	argp_program_version = "larderd " LARDER_VERSION;
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	if (config_load(options.config, &d.config, &err)) {

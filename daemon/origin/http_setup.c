@@ -11,7 +11,7 @@
 #include "origin/http.h"
 #include "origin/http_filter.h"
 
-#define BUFFER_LARGE ((uint64_t)512 * 1024)
+#define BUFFER_LARGE ((uint64_t)128 * 1024)
 #define BUFFER_STEP  ((uint64_t)32 * 1024)
 #define HEAD_BYTES   2048 /* of an answer, before its bytes */
 

@@ -262,6 +262,7 @@ with_user()
 	s3 put "$BUCKET" p/f00001 "$T/other"
 	fails d:v1 f00001 'do not match'
 	s3 put "$BUCKET" p/f00001 "$T/data/f00001"
+	larder stage -q --wait d:v1 # out of quarantine
 	equal "$(acquire 500 d:v1)" ready
 	same_bytes d
 }
