@@ -204,14 +204,14 @@ web_port() { sed -nE 's/.* port ([0-9]+).*/\1/p' "$DIR/web.log"; }
 	mkdir "$DIR/web"
 	make_files "$DIR/web" 4 50000
 	(cd "$DIR/web" && sha256sum -- * >"$DIR/SHA256SUMS" && mv "$DIR/SHA256SUMS" .)
-	python3 -u -m http.server --bind 127.0.0.1 --directory "$DIR/web" 0 >"$DIR/web.log" 2>&1 3>&- &
+	timeout 300 python3 -u -m http.server --bind 127.0.0.1 --directory "$DIR/web" 0 >"$DIR/web.log" 2>&1 3>&- &
 	pid=$!
 	poll 30 grep -q 'port [0-9]' "$DIR/web.log"
-	runs alice "mine=http://127.0.0.1:$(web_port)/SHA256SUMS"
-	equal "$(as alice srun -Q -w n1 --dataset="mine=http://127.0.0.1:$(web_port)/SHA256SUMS" sh -c 'cd "$DATASET_MINE_DIR" && sha256sum *')" \
+	runs alice "web=http://127.0.0.1:$(web_port)/SHA256SUMS"
+	equal "$(as alice srun -Q -w n1 --dataset="web=http://127.0.0.1:$(web_port)/SHA256SUMS" sh -c 'cd "$DATASET_WEB_DIR" && sha256sum *')" \
 		"$(cd "$DIR/web" && sha256sum -- [!S]*)"
-	contains "$(as alice larder ls)" mine
-	lacks "$(as bob larder ls)" mine
+	contains "$(as alice larder ls)" "web "
+	lacks "$(as bob larder ls)" "web "
 	run as alice srun -w n1 --dataset="no=http://127.0.0.2:$(web_port)/SHA256SUMS" true
 	[[ $status -ne 0 ]]
 	contains "$output" 'own datasets may not lead'

@@ -3,6 +3,9 @@
 # They are system accounts without a password and stay on the machine until `cluster down --users`.
 # Sourced by tests/slurm/cluster.
 
+# Several clusters may come up at once: they look, and make what is missing, one after the other.
+one_at_a_time() { (flock 9 && "$@") 9<"$(command -v slurmctld)"; }
+
 ensure_users()
 {
 	local user
