@@ -105,11 +105,11 @@ moved_some() { [[ $(larder status --json 2>/dev/null | jq '[.transfers[]?.done |
 @test 'a file that changes between its parts is no version of it' {
 	nginx_start
 	one_large "$NGX"
-	nginx_again 's|root .*;|& limit_rate 4m;|'
+	nginx_again 's|root .*;|& limit_rate 1m;|'
 	daemon_start
-	acquire 1 d:v1 >"$T/said" 2>&1 3>&- & asking=$!
-	poll 10 moved_some 5000000
 	head -c 40000003 /dev/urandom >"$T/web/other"
+	acquire 1 d:v1 >"$T/said" 2>&1 3>&- & asking=$!
+	poll 30 moved_some 2000000
 	mv "$T/web/other" "$T/web/d/large"
 	wait $asking && fail_with "it is ready: $(<"$T/said")"
 	contains "$(<"$T/said")" 'changed at the origin'
