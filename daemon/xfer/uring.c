@@ -17,14 +17,17 @@
 #include "xfer/engine.h"
 #include "xfer/uring.h"
 
-/* The newest way to set up that this kernel takes. */
+/*
+ * The newest way to set up that this kernel takes. The flag about task work has a look without
+ * waiting see what ended: else a slow stream's writes are told of only when its slots run out.
+ */
 static int setup_ring(struct io_uring *ring, unsigned int entries)
 {
 	static const unsigned int flags[] = {
 #if defined(IORING_SETUP_SINGLE_ISSUER) && defined(IORING_SETUP_DEFER_TASKRUN)
-		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
 #endif
-		IORING_SETUP_COOP_TASKRUN,
+		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
 		0,
 	};
 	int rc = -EINVAL;
