@@ -60,7 +60,8 @@ struct http_fetch {
 	char *at; /* its URL: redirects lead on */
 	struct curl_slist *headers;
 	unsigned int redirects;
-	bool part; /* a range was asked for */
+	bool part;   /* a range was asked for */
+	bool paused; /* libcurl keeps its next bytes until the origin's limit allows them */
 	bool judged;
 	uint64_t skip;	    /* bytes of this answer that are there already */
 	uint64_t discarded; /* of an answer that is no success */
@@ -84,6 +85,7 @@ struct http_loop {
 	struct http_handle *idle;
 	struct http_fetch *fetches;
 	int64_t polled_ns; /* spent waiting for servers */
+	int64_t held_ns;   /* spent waiting until the origin's limit allowed more */
 	int64_t watched_ms;
 };
 
@@ -120,6 +122,8 @@ int http_run(struct http_fetch *fetch, struct larder_error *err);
 /* --- http_request.c */
 /* Into the multi handle: a request for what is missing. -ENOMEM. */
 int http_request_begin(struct http_fetch *fetch, CURLM *multi);
+/* What it was paused for is over: as curl_easy_pause, which hands on what it kept. */
+CURLcode http_request_go_on(struct http_fetch *fetch);
 /* Takes it out again. */
 void http_request_end(struct http_fetch *fetch, CURLM *multi);
 /*

@@ -275,12 +275,42 @@ static int64_t read_wait_ms(const struct http_loop *loop)
 	return longest_ms < HTTP_WANTED_MS ? longest_ms : HTTP_WANTED_MS;
 }
 
+static bool any_paused(const struct http_loop *loop)
+{
+	const struct http_fetch *fetch = loop->fetches;
+
+	while (fetch && !fetch->paused)
+		fetch = fetch->next;
+	return fetch;
+}
+
+/* Those that a debt stopped. Each may pause again, after as much as is allowed. */
+static void go_on(struct http_loop *loop)
+{
+	struct http_fetch *next;
+
+	for (struct http_fetch *fetch = loop->fetches; fetch; fetch = next) {
+		CURLcode code;
+
+		next = fetch->next;
+		if (fetch->state != HTTP_ASKING || !fetch->paused)
+			continue;
+		code = http_request_go_on(fetch);
+		if (!code)
+			continue;
+		answered(loop, fetch, code); /* over() may have changed the list */
+		next = loop->fetches;
+	}
+}
+
 /* No stall of the server's: this time is not among polled_ns. */
 static void pause_reading(struct http_loop *loop, int64_t ms)
 {
 	struct timespec sleep = {.tv_nsec = (long)ms * 1000000}; /* at most HTTP_WANTED_MS */
+	int64_t began_ns = mono_ns();
 
 	nanosleep(&sleep, NULL);
+	loop->held_ns += mono_ns() - began_ns;
 	watch(loop);
 }
 
@@ -295,9 +325,10 @@ void http_loop_turn(struct http_loop *loop)
 		pause_reading(loop, pause_ms);
 		return;
 	}
+	go_on(loop);
 	curl_multi_perform(loop->multi, &running);
 	watch(loop);
-	if (collect(loop) || !loop->fetches)
+	if (collect(loop) || !loop->fetches || any_paused(loop))
 		return;
 	wait_ms = (int)(until_ms - http_mono_ms());
 	began_ns = mono_ns();

@@ -146,12 +146,24 @@ static void keep_page(struct http_fetch *fetch, const char *data, size_t len)
 	fetch->page_len += len;
 }
 
+/*
+ * libcurl reads as long as the socket has bytes, which may be megabytes in one turn of the loop: a
+ * debt must stop it in between, or a low limit is broken by each of them.
+ */
+static bool in_debt(const struct http_fetch *fetch)
+{
+	return fetch->limit && origin_limit_read_ms(fetch->limit);
+}
+
 static size_t on_bytes(char *data, size_t size, size_t n, void *arg)
 {
 	struct http_fetch *fetch = arg;
 	size_t len = size * n;
 	long status = 0;
 
+	fetch->paused = in_debt(fetch);
+	if (fetch->paused)
+		return CURL_WRITEFUNC_PAUSE;
 	fetch->window_bytes += len;
 	if (fetch->limit)
 		origin_limit_spend(fetch->limit, len);
@@ -184,7 +196,7 @@ static void set_range(struct http_fetch *fetch)
 
 static void begin(struct http_fetch *fetch)
 {
-	fetch->judged = false;
+	fetch->judged = fetch->paused = false;
 	fetch->skip = fetch->discarded = 0;
 	fetch->page_len = 0;
 	if (fetch->sizeless) {
@@ -219,6 +231,12 @@ int http_request_begin(struct http_fetch *fetch, CURLM *multi)
 	curl_easy_setopt(curl, CURLOPT_PRIVATE, fetch);
 	set_range(fetch);
 	return curl_multi_add_handle(multi, curl) ? -ENOMEM : 0;
+}
+
+CURLcode http_request_go_on(struct http_fetch *fetch)
+{
+	fetch->paused = false;
+	return curl_easy_pause(fetch->handle->curl, CURLPAUSE_CONT);
 }
 
 void http_request_end(struct http_fetch *fetch, CURLM *multi)

@@ -43,9 +43,10 @@ struct stripe {
 	unsigned int busy, width;
 	uint64_t length; /* of the next part in front; doubles while it is alone */
 	int64_t began_ms, looked_ns;
-	int64_t put_ns;	       /* spent in put() since the last look */
-	int64_t looked_cpu_ns; /* of the thread */
-	char etag[256];	       /* what the first answer said of the version */
+	int64_t put_ns;		/* spent in put() since the last look */
+	int64_t looked_cpu_ns;	/* of the thread */
+	int64_t looked_held_ns; /* of the loop */
+	char etag[256];		/* what the first answer said of the version */
 	int64_t modified_s;
 };
 
@@ -243,12 +244,14 @@ static void look_from_now(struct stripe *stripe)
 {
 	stripe->looked_ns = clock_ns(CLOCK_MONOTONIC);
 	stripe->looked_cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	stripe->looked_held_ns = stripe->loop->held_ns;
 	stripe->put_ns = 0;
 }
 
 /*
  * Another connection helps where the thread mostly waited since the last look: for the server, or
- * for a processor. Time in put() is the disk's, and a faster server would not shorten it.
+ * for a processor. Time in put() is the disk's, and time that a limit of the site took is the
+ * site's: a faster server would not shorten them.
  */
 static void look(struct stripe *stripe)
 {
@@ -256,7 +259,8 @@ static void look(struct stripe *stripe)
 
 	if (passed_ns < LOOK_NS)
 		return;
-	busy_ns = stripe->put_ns + clock_ns(CLOCK_THREAD_CPUTIME_ID) - stripe->looked_cpu_ns;
+	busy_ns = stripe->put_ns + clock_ns(CLOCK_THREAD_CPUTIME_ID) - stripe->looked_cpu_ns +
+		  stripe->loop->held_ns - stripe->looked_held_ns;
 	if (busy_ns * 10 < passed_ns * 4 && stripe->width < stripe->source->options.ranges &&
 	    stripe->width < PARTS_MAX)
 		stripe->width++;

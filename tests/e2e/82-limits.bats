@@ -56,13 +56,32 @@ limits() { printf 'origin "%s" { %s }' "$1" "$2"; }
 	web_publish c:v1 "$NGX"
 	daemon_conf "$(limits "$NGX/c" 'bandwidth = "500K"')"
 	daemon_start
+	began=$(now_ms)
 	larder stage c:v1
-	poll 10 moved_some 500000
+	poll 20 moved_some 1048576
+	between $(($(now_ms) - began)) 1500 60000 # also the first bytes, which the server has ready
 	began=$(now_ms)
 	daemon_conf "$(limits "$NGX/c" 'bandwidth = "200M"')"
 	larder reload
 	larder stage -q --wait c:v1
 	between $(($(now_ms) - began)) 0 60000 # 500 KiB a second needs 120 s
+}
+
+@test 'bandwidth of many small shards that share a connection (HTTP/2) and of a large one, over TLS' {
+	nginx_start
+	make_files "$T/web/many" 40 100000
+	make_files "$T/web/large" 1 6000000
+	for d in many large; do web_publish $d:v1 "$NGXS" --ca-file "$T/ngx/ca.pem"; done
+	daemon_start "http_ca_file = \"$T/ngx/ca.pem\"
+		$(limits 127.0.0.1 'bandwidth = "2M"')"
+	began=$(now_ms)
+	larder stage -q --wait many:v1
+	between $(($(now_ms) - began)) 1600 60000 # 4 MB at 2 MiB a second
+	same_bytes many
+	began=$(now_ms)
+	larder stage -q --wait large:v1
+	between $(($(now_ms) - began)) 2500 60000
+	same_bytes large
 }
 
 moved_some() { [[ $(larder status --json 2>/dev/null | jq '[.transfers[]?.done | tonumber] | add // 0') -ge $1 ]]; }
