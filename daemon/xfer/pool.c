@@ -22,6 +22,7 @@
 #define BLOCK_MAX	((size_t)1024 * 1024)
 #define BLOCKS_MIN	4u /* of a lane: else the block is made smaller */
 #define LANE_MIN	((size_t)64 * 1024)
+#define HUGE_BYTES	((size_t)2 * 1024 * 1024) /* a huge page */
 
 void pool_lock(struct xfer_pool *pool)
 {
@@ -119,36 +120,51 @@ void pool_remove(struct xfer_pool *pool, struct transfer *transfer)
 	pthread_mutex_unlock(&pool->lock);
 }
 
+/*
+ * In huge pages where there are such: a block is one piece for the device then, and not 256. Of
+ * small pages a request takes no more than the device has segments: a block of 1 MiB went as two.
+ */
+static unsigned char *map_memory(struct xfer_pool *pool, size_t bytes)
+{
+	unsigned char *memory = mmap(NULL, bytes + HUGE_BYTES, PROT_READ | PROT_WRITE,
+				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return NULL;
+	pool->memory = memory;
+	pool->memory_bytes = bytes + HUGE_BYTES;
+	memory += -(uintptr_t)memory & (HUGE_BYTES - 1);
+	madvise(memory, bytes, MADV_HUGEPAGE); /* a wish */
+	return memory;
+}
+
 /* Shares the memory out. Touched only when used, so an idle pool costs nothing. */
 static int share_memory(struct xfer_pool *pool, uint64_t bytes)
 {
 	size_t lane, block;
+	unsigned char *base;
 
 	bytes = bytes ? bytes : MEMORY_DEFAULT;
 	while (pool->n_lanes > 1 && bytes / pool->n_lanes < LANE_MIN)
 		pool->n_lanes--;
-	lane = (size_t)(bytes / pool->n_lanes) & ~(size_t)(ENGINE_ALIGN - 1);
+	lane = (size_t)(bytes / pool->n_lanes);
 	if (lane < LANE_MIN)
 		lane = LANE_MIN;
 	block = BLOCK_MAX;
 	while (lane / block < BLOCKS_MIN)
 		block /= 2; /* ends at 16 KiB: LANE_MIN is 4 of them */
-	pool->memory_bytes = pool->n_lanes * lane;
-	pool->memory = mmap(NULL, pool->memory_bytes, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (pool->memory == MAP_FAILED) {
-		pool->memory = NULL;
+	lane -= lane % block;
+	base = map_memory(pool, pool->n_lanes * lane);
+	if (!base)
 		return -ENOMEM;
-	}
 	for (unsigned int i = 0; i < pool->n_lanes; i++) {
 		pool->lanes[i].pool = pool;
-		pool->lanes[i].memory.base = pool->memory + i * lane;
+		pool->lanes[i].memory.base = base + i * lane;
 		pool->lanes[i].memory.block = block;
 		pool->lanes[i].memory.n = (unsigned int)(lane / block);
 	}
 	/* a small shard is read whole and one byte more */
-	lane = lane / block * block - 1;
-	pool->small_bytes = lane < SMALL_BYTES ? lane : (size_t)SMALL_BYTES;
+	pool->small_bytes = lane - 1 < SMALL_BYTES ? lane - 1 : (size_t)SMALL_BYTES;
 	return 0;
 }
 
