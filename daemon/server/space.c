@@ -5,6 +5,7 @@
 #include "server/space.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -126,20 +127,56 @@ void space_return(struct stage *stage, uint64_t bytes, uint64_t inodes)
 	stage->tier->reserved_inodes -= inodes;
 }
 
+/* What staging took here so far. */
+struct measured {
+	double bytes, ms;
+};
+
+static int add_measured(const struct inv_tree *tree, void *arg)
+{
+	struct measured *sum = arg;
+
+	if (tree->stage_ms > 0) {
+		sum->bytes += (double)tree->bytes;
+		sum->ms += (double)tree->stage_ms;
+	}
+	return 0;
+}
+
+/*
+ * How long it will take to stage, by what the trees that are here took: it is compared with them,
+ * and a guess against what was measured would make any newcomer precious. 0: nothing was measured.
+ */
+static int64_t expected_ms(const struct stage *stage)
+{
+	struct measured sum = {0};
+	struct larder_error ignored;
+
+	if (stage->tree.stage_ms > 0)
+		return stage->tree.stage_ms;
+	if (inventory_tree_each(stage->d->inv, NULL, add_measured, &sum, &ignored) ||
+	    sum.bytes <= 0)
+		return 0;
+	return (int64_t)ceil(sum.ms * (double)stage->need_bytes / sum.bytes);
+}
+
 /* What can wait may take the place of what is worth less than it will be; others of all. */
 static double worth(const struct stage *stage)
 {
 	const struct inv_tree *tree = &stage->tree;
 	struct larderd *d = stage->d;
-	struct evict_candidate coming = {
+	struct evict_candidate coming;
+
+	if (!stage_low(stage))
+		return EVICT_ANY;
+	coming = (struct evict_candidate){
 		.bytes = stage->need_bytes,
-		.stage_ms = tree->stage_ms,
+		.stage_ms = expected_ms(stage),
 		.uses = 1 + evict_decay(tree->uses, now_s() - tree->last_use_s,
 					d->config.use_half_life / 1000),
 		.base = d->inflation,
 	};
-
-	return stage_low(stage) ? evict_score(&coming, d->inflation) : EVICT_ANY;
+	return evict_score(&coming, d->inflation);
 }
 
 /* 1: reserved. 0: must wait for room that is on its way. -ENOSPC: there is none. */
