@@ -24,7 +24,9 @@ local PREFER_MAX = 1024         -- bytes that Slurm takes
 local COMMENT_MAX = 4096        -- bytes that our token may have in admin_comment
 local SETS_MAX = 64             -- different holdings of nodes that are compared
 local OPTION = "_SLURM_SPANK_OPTION_larder_"
-local KEEP = "larder-keep-prefer;" -- in admin_comment: --prefer was the user's own
+-- In admin_comment: the placement is not ours to change (any more): --prefer was the user's own, or larder-sched took the
+-- features of "require" out again, because no node holds the datasets now.
+local KEEP = "larder-keep-prefer;"
 
 -- --- what --dataset= may be: daemon/lib/spec.c and its neighbours, rule by rule ---
 
@@ -484,7 +486,7 @@ local function modify(job, record)
 	if job.admin_comment == nil and job.features == nil then return end
 	local request = request_of(record)
 	if not request then return end
-	local keep = (record.admin_comment or ""):find(KEEP, 1, true)
+	local keep = ((record.admin_comment or "") .. (job.admin_comment or "")):find(KEEP, 1, true)
 	local text = token(request)
 	if given(job.admin_comment) and text then
 		job.admin_comment = comment_with(job.admin_comment, text .. (keep and KEEP or ""))

@@ -50,6 +50,8 @@ static int by_worth(const void *left, const void *right)
 	const struct held *a = *(const struct held *const *)left;
 	const struct held *b = *(const struct held *const *)right;
 
+	if (a->needed != b->needed)
+		return a->needed ? -1 : 1;
 	if (worth(a) != worth(b))
 		return worth(a) > worth(b) ? -1 : 1;
 	if (a->last_use_s != b->last_use_s)
@@ -57,8 +59,17 @@ static int by_worth(const void *left, const void *right)
 	return strcmp(a->version->label->key, b->version->label->key);
 }
 
+static bool needed(struct label *label, const struct choose_params *params)
+{
+	char text[FEATURE_MAX + 1];
+
+	return params->bound && choose_feature(label, params, text) &&
+	       bound_needs(params->bound, text);
+}
+
 /* The trees that may be published, the most valuable first. */
-static size_t candidates(const struct node *node, struct held **found)
+static size_t candidates(const struct node *node, const struct choose_params *params,
+			 struct held **found)
 {
 	size_t n = 0;
 
@@ -66,8 +77,10 @@ static size_t candidates(const struct node *node, struct held **found)
 		struct held *held = &node->held[i];
 
 		if (held->state == LARDER_TREE_READY && held->version->label &&
-		    label_best(held->version->label) == held->version)
+		    label_best(held->version->label) == held->version) {
+			held->needed = needed(held->version->label, params);
 			found[n++] = held;
+		}
 	}
 	qsort(found, n, sizeof(*found), by_worth);
 	return n;
@@ -117,7 +130,7 @@ int choose_features(struct model *model, struct node *node, const struct choose_
 	out = found && node->chosen ? open_memstream(&want, &room) : NULL;
 	if (!out)
 		return -ENOMEM;
-	n = node->here ? candidates(node, found) : 0;
+	n = node->here ? candidates(node, params, found) : 0;
 	let_go(model, node);
 	take(node, found, n, params, out);
 	for (size_t i = 0; i < n; i++)

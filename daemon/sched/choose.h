@@ -3,6 +3,7 @@
 #define SCHED_CHOOSE_H
 
 #include "fleet/seal.h"
+#include "sched/bound.h"
 #include "sched/feature.h"
 #include "sched/model.h"
 
@@ -10,6 +11,7 @@ struct choose_params {
 	unsigned int per_node;
 	bool omit_hidden;	    /* what is not public is not published at all */
 	const struct seal_key *key; /* of the hidden ones' hashes */
+	const struct bound *bound;  /* what waiting jobs need is never left out; NULL: none wait */
 };
 
 /*

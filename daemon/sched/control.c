@@ -62,8 +62,12 @@ static void loop(struct control *c)
 /* What it asked nodes to keep ready ends with its TTL: a restart finds it there. */
 static void stop(struct control *c)
 {
-	if (c->sched->config.ask_slurm && c->sched->config.remove_on_stop)
-		publishing_remove(c);
+	if (!c->sched->config.ask_slurm || !c->sched->config.remove_on_stop)
+		return;
+	close(c->wake_fd); /* has ended the waiting for good */
+	c->wake_fd = -1;
+	nodes_ask_slurm(c); /* who waits for what is taken away */
+	publishing_remove(c);
 }
 
 static int begin(struct control *c, struct larder_error *err)
@@ -81,8 +85,9 @@ static int begin(struct control *c, struct larder_error *err)
 	if (c->wake_fd < 0)
 		return larder_error_set(err, errno, "signalfd: %s", strerror(errno));
 	c->ahead = ahead_create(&params);
+	c->bound = bound_create();
 	c->file = features_file_create();
-	if (!c->ahead || !c->file)
+	if (!c->ahead || !c->bound || !c->file)
 		return larder_error_set(err, ENOMEM, "out of memory");
 	return ctld_create(config->slurm_conf, config->slurm_timeout, &c->ctld, err);
 }
@@ -101,6 +106,7 @@ int control_run(struct sched *sched)
 	}
 	ctld_destroy(c.ctld);
 	ahead_destroy(c.ahead);
+	bound_destroy(c.bound);
 	features_file_destroy(c.file);
 	if (c.wake_fd >= 0)
 		close(c.wake_fd);

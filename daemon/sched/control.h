@@ -3,6 +3,7 @@
 #define SCHED_CONTROL_H
 
 #include "sched/ahead.h"
+#include "sched/bound.h"
 #include "sched/ctld.h"
 #include "sched/sched.h"
 
@@ -10,9 +11,10 @@ struct control {
 	struct sched *sched;
 	struct ctld *ctld;
 	struct ahead *ahead;
+	struct bound *bound;
 	struct features_file *file;
-	int wake_fd;					  /* readable: a signal */
-	int64_t slurm_ms, publish_ms, advise_ms, file_ms; /* when each is due */
+	int wake_fd;						    /* readable: a signal */
+	int64_t slurm_ms, publish_ms, bound_ms, advise_ms, file_ms; /* when each is due */
 	unsigned int ctld_failures;
 };
 
@@ -34,9 +36,10 @@ void orders_give(struct control *c, int64_t now_ms);
 
 /* Chooses for the nodes that changed; those that fell silent lose theirs. */
 void publishing_choose(struct control *c, int64_t now_ms);
-/* Tells the publisher what differs from what slurmctld has; may wait for slurmctld. */
+/* Tells the publisher what differs from what slurmctld has, and which jobs cannot wait for features
+ * any more; may wait for slurmctld. */
 void publishing_publish(struct control *c);
-/* Takes all features off, for a stop. */
+/* Takes all features off, for a stop, and out of the constraints of jobs that wait. */
 void publishing_remove(struct control *c);
 /* The file that job_submit.lua reads. */
 void publishing_file(struct control *c);

@@ -99,6 +99,53 @@ char *features_merge(const char *features, const char *ours)
 	return out;
 }
 
+static bool listed(const char *list, const char *name, size_t name_len)
+{
+	size_t len;
+
+	for (const char *one; (one = next(&list, &len));)
+		if (len == name_len && memcmp(one, name, len) == 0)
+			return true;
+	return false;
+}
+
+bool features_have(const char *features, const char *wanted)
+{
+	size_t len;
+
+	for (const char *one; (one = next(&wanted, &len));)
+		if (!listed(features, one, len))
+			return false;
+	return true;
+}
+
+int constraint_split(const char *constraint, char **ours, char **theirs)
+{
+	auto_free char *copy = strdup(constraint), *mine = calloc(1, strlen(constraint) + 2),
+		       *other = calloc(1, strlen(constraint) + 2);
+	char *rest = copy;
+
+	if (!copy || !mine || !other)
+		return -ENOMEM;
+	if (strpbrk(constraint, "|,*()[] \t\n"))
+		return -ENOENT;
+	for (char *name; (name = strsep(&rest, "&"));) {
+		bool is_ours = feature_is_ours(name, strlen(name));
+		char *to = is_ours ? mine : other;
+
+		if (*name && *to)
+			strcat(to, is_ours ? "," : "&");
+		strcat(to, name);
+	}
+	if (!*mine)
+		return -ENOENT;
+	if (features_sort(mine))
+		return -ENOMEM;
+	*ours = take_ptr(&mine);
+	*theirs = take_ptr(&other);
+	return 0;
+}
+
 static int by_text(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);

@@ -26,6 +26,14 @@ bool feature_claims_ours(const char *text, size_t len);
 char *features_ours(const char *features);
 /* The admin's in their order, then ours (sorted, as features_ours gives them). To free. */
 char *features_merge(const char *features, const char *ours);
+/* Is each of `wanted` in the list? Both comma separated, the list in any order. */
+bool features_have(const char *features, const char *wanted);
+/*
+ * A job's constraint, as job_submit.lua makes it of names and "&", in two: ours sorted and parted
+ * by commas, and what the user asked for, to be put back as the constraint. Strings to free. 0;
+ * -ENOENT when there are none of ours, or it has another syntax; -ENOMEM.
+ */
+int constraint_split(const char *constraint, char **ours, char **theirs);
 /* Sorts the comma separated names in place and drops doubles. -ENOMEM. */
 int features_sort(char *list);
 

@@ -40,16 +40,6 @@ void features_file_destroy(struct features_file *file)
 
 /* --- what it says */
 
-static bool listed(const char *list, const char *feature)
-{
-	size_t len = strlen(feature);
-
-	for (const char *at = list; (at = strstr(at, feature)); at += len)
-		if ((at == list || at[-1] == ',') && (at[len] == ',' || !at[len]))
-			return true;
-	return false;
-}
-
 /* Only what slurmctld has counts, and on nodes that take jobs: a job must not be tied to what is
  * not there. */
 static bool holds(const struct node *node, struct label *label, const struct choose_params *params)
@@ -58,7 +48,7 @@ static bool holds(const struct node *node, struct label *label, const struct cho
 
 	if (strcmp(node->have, node->want) == 0)
 		return true; /* all that was chosen */
-	return choose_feature(label, params, feature) && listed(node->have, feature);
+	return choose_feature(label, params, feature) && features_have(node->have, feature);
 }
 
 /* "0-3" behind what is there. So long a list is cut, for then there are many. */

@@ -52,6 +52,7 @@ struct held {
 	bool counted;  /* in version->ready */
 	bool seen;     /* scratch of an inventory */
 	bool chosen;   /* published now */
+	bool needed;   /* scratch of choose.c: a job waits for it */
 };
 
 struct node {

@@ -146,7 +146,8 @@ static int ask_nodes(struct control *c, struct larder_error *err)
 
 struct jobs {
 	struct ahead_job *items;
-	size_t n, room;
+	struct bound_job *bound; /* as many places; the first n_bound are used */
+	size_t n, room, n_bound;
 };
 
 static int number_of(const char *text, uint64_t max, uint64_t *number)
@@ -154,26 +155,57 @@ static int number_of(const char *text, uint64_t max, uint64_t *number)
 	return larder_u64_parse(text, number, NULL) || *number > max ? -EPROTO : 0;
 }
 
-/* job ID PENDING UID GID START NODES SPECS */
+static int jobs_grow(struct jobs *jobs)
+{
+	size_t room = jobs->room ? jobs->room * 2 : 64;
+	struct ahead_job *items = reallocarray(jobs->items, room, sizeof(*items));
+	struct bound_job *bound;
+
+	if (!items)
+		return -ENOMEM;
+	jobs->items = items;
+	bound = reallocarray(jobs->bound, room, sizeof(*bound));
+	if (!bound)
+		return -ENOMEM;
+	jobs->bound = bound;
+	jobs->room = room;
+	return 0;
+}
+
+/* What of its constraint is ours. */
+static int take_bound(struct jobs *jobs, const struct ahead_job *job, char **fields,
+		      struct larder_error *err)
+{
+	uint64_t nodes;
+	char *ours;
+
+	if (number_of(fields[1], UINT32_MAX, &nodes))
+		return larder_error_set(err, EPROTO, "a line that is no job's");
+	if (!*fields[0] || !job->pending)
+		return 0;
+	ours = strdup(fields[0]);
+	if (!ours)
+		return larder_error_set(err, ENOMEM, "out of memory");
+	jobs->bound[jobs->n_bound++] = (struct bound_job){.id = job->id,
+							  .nodes = (uint32_t)nodes,
+							  .refused = strcmp(fields[2], "1") == 0,
+							  .ours = ours};
+	return 0;
+}
+
+/* job ID PENDING UID GID START NODES SPECS OURS MIN-NODES REFUSED */
 static int take_job(char **fields, unsigned int n, void *arg, struct larder_error *err)
 {
 	struct jobs *jobs = arg;
 	uint64_t id, uid, gid, start;
 	struct ahead_job *job;
 
-	if (n != 8 || strcmp(fields[0], "job") != 0 || number_of(fields[1], UINT32_MAX, &id) ||
+	if (n != 11 || strcmp(fields[0], "job") != 0 || number_of(fields[1], UINT32_MAX, &id) ||
 	    number_of(fields[3], UINT32_MAX, &uid) || number_of(fields[4], UINT32_MAX, &gid) ||
 	    number_of(fields[5], INT64_MAX, &start))
 		return larder_error_set(err, EPROTO, "a line that is no job's");
-	if (jobs->n == jobs->room) {
-		size_t room = jobs->room ? jobs->room * 2 : 64;
-		struct ahead_job *items = reallocarray(jobs->items, room, sizeof(*items));
-
-		if (!items)
-			return larder_error_set(err, ENOMEM, "out of memory");
-		jobs->items = items;
-		jobs->room = room;
-	}
+	if (jobs->n == jobs->room && jobs_grow(jobs))
+		return larder_error_set(err, ENOMEM, "out of memory");
 	job = &jobs->items[jobs->n];
 	*job = (struct ahead_job){.id = (uint32_t)id,
 				  .uid = (uint32_t)uid,
@@ -183,7 +215,9 @@ static int take_job(char **fields, unsigned int n, void *arg, struct larder_erro
 				  .nodes = strdup(fields[6]),
 				  .specs = strdup(fields[7])};
 	jobs->n++;
-	return job->nodes && job->specs ? 0 : larder_error_set(err, ENOMEM, "out of memory");
+	if (!job->nodes || !job->specs)
+		return larder_error_set(err, ENOMEM, "out of memory");
+	return take_bound(jobs, job, &fields[8], err);
 }
 
 static void jobs_fini(struct jobs *jobs)
@@ -192,7 +226,10 @@ static void jobs_fini(struct jobs *jobs)
 		free((char *)(uintptr_t)jobs->items[i].nodes);
 		free((char *)(uintptr_t)jobs->items[i].specs);
 	}
+	for (size_t i = 0; i < jobs->n_bound; i++)
+		free((char *)(uintptr_t)jobs->bound[i].ours);
 	free(jobs->items);
+	free(jobs->bound);
 }
 
 /* Without an answer the plan stands as it is. */
@@ -202,8 +239,14 @@ static int ask_jobs(struct control *c, struct larder_error *err)
 	bool same;
 	int rc = ctld_ask(c->ctld, "jobs", c->wake_fd, &same, take_job, &jobs, err);
 
-	if (!rc && !same && ahead_update(c->ahead, jobs.items, jobs.n, clock_s(), orders_ahead, c))
-		rc = larder_error_set(err, ENOMEM, "out of memory");
+	if (!rc && !same) {
+		if (c->sched->config.ahead)
+			rc = ahead_update(c->ahead, jobs.items, jobs.n, clock_s(), orders_ahead, c);
+		if (!rc)
+			rc = bound_update(c->bound, jobs.bound, jobs.n_bound, clock_mono_ms());
+		if (rc)
+			larder_error_set(err, ENOMEM, "out of memory");
+	}
 	jobs_fini(&jobs);
 	return rc;
 }
@@ -214,7 +257,7 @@ void nodes_ask_slurm(struct control *c)
 	struct larder_error err = {0};
 	int rc = ask_nodes(c, &err);
 
-	if (!rc && sched->config.ahead)
+	if (!rc && (sched->config.ahead || sched->config.features))
 		rc = ask_jobs(c, &err);
 	if (rc == -ECANCELED)
 		return;

@@ -5,6 +5,7 @@
 #include "sched/publish.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,9 +44,24 @@ struct publish_batch *publish_begin(void)
 	return batch;
 }
 
+void publish_drop(struct publish_batch *batch)
+{
+	if (!batch)
+		return;
+	if (batch->out)
+		fclose(batch->out);
+	free(batch->text);
+	free(batch);
+}
+
 void publish_set(struct publish_batch *batch, const char *nodes, const char *features)
 {
 	fprintf(batch->out, "set\t%s\t%s\n", nodes, features);
+}
+
+void publish_free(struct publish_batch *batch, uint32_t job_id)
+{
+	fprintf(batch->out, "free\t%" PRIu32 "\n", job_id);
 }
 
 static int reach(const char *path, struct talk *talk, struct larder_error *err)
@@ -140,6 +156,7 @@ int publish_end(struct publish_batch *batch, const char *socket, unsigned int ma
 
 	fprintf(batch->out, "go\t%u\n", max_requests);
 	rc = fclose(batch->out) ? larder_error_set(err, ENOMEM, "out of memory") : 0;
+	batch->out = NULL;
 	if (!rc)
 		rc = reach(socket, &talk, err);
 	if (!rc)
@@ -150,7 +167,6 @@ int publish_end(struct publish_batch *batch, const char *socket, unsigned int ma
 		rc = understand(talk.answer, result, err);
 	if (talk.fd >= 0)
 		close(talk.fd);
-	free(batch->text);
-	free(batch);
+	publish_drop(batch);
 	return rc;
 }

@@ -11,8 +11,12 @@ struct publish_batch;
 
 /* NULL on ENOMEM. */
 struct publish_batch *publish_begin(void);
+/* Frees one that is not to be sent. NULL is none. */
+void publish_drop(struct publish_batch *batch);
 /* These nodes (comma separated) are to have exactly these features of ours (sorted, or ""). */
 void publish_set(struct publish_batch *batch, const char *nodes, const char *features);
+/* Our features go out of this pending job's constraint, before features are set. */
+void publish_free(struct publish_batch *batch, uint32_t job_id);
 struct publish_result {
 	uint64_t changed, requests, left; /* nodes; requests to slurmctld, made and not made */
 };

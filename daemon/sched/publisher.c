@@ -1,6 +1,7 @@
 /*
  * Owns the publisher's socket: who may ask, what a line must look like, what is answered.
- * Must not do anything but set features of ours. Called by main.c, in a process of its own.
+ * Must not do anything but set features of ours, and take them out of constraints. Called by
+ * main.c, in a process of its own.
  */
 #include "sched/publisher.h"
 
@@ -24,7 +25,15 @@
 #include "sched/wishes.h"
 
 #define LINE_BYTES_MAX (1u << 20)
+#define JOBS_MAX       1024 /* in one batch; the rest comes with the next */
 #define SLURM_S	       120 /* for one batch; who hangs longer in libslurm is ended and started anew */
+
+/* What one client said since its last go. */
+struct batch {
+	struct wishes *wishes;
+	uint32_t jobs[JOBS_MAX];
+	size_t n_jobs;
+};
 
 static int take_have(const struct slurm_node *node, void *arg)
 {
@@ -62,14 +71,31 @@ static int apply(const struct wishes *wishes, size_t max, size_t *changed, size_
 	return done ? 0 : rc;
 }
 
-static void go(FILE *client, struct wishes *wishes, const char *max_text)
+/* A job that cannot be freed (it has just gone, say) stands in nobody's way. */
+static void free_jobs(const struct batch *batch)
 {
+	for (size_t i = 0; i < batch->n_jobs; i++) {
+		struct larder_error err = {0};
+
+		if (slurm_job_free(batch->jobs[i], &err))
+			log_event(LOG_LEVEL_WARNING, "free.refused", "job=%u error=\"%s\"",
+				  batch->jobs[i], err.text);
+		else
+			log_event(LOG_LEVEL_INFO, "free", "job=%u", batch->jobs[i]);
+	}
+}
+
+static void go(FILE *client, const struct batch *batch, const char *max_text)
+{
+	struct wishes *wishes = batch->wishes;
 	struct larder_error err = {0};
 	size_t changed = 0, left = 0, groups = 0;
 	uint64_t max;
 	int rc = larder_u64_parse(max_text, &max, &err);
 
 	alarm(SLURM_S);
+	if (!rc)
+		free_jobs(batch);
 	if (!rc)
 		rc = slurm_nodes_each(NULL, NULL, take_have, wishes, &err);
 	if (!rc)
@@ -82,23 +108,40 @@ static void go(FILE *client, struct wishes *wishes, const char *max_text)
 		fprintf(client, "done\t%zu\t%zu\t%zu\n", changed, groups - left, left);
 }
 
+static int take_free(struct batch *batch, const char *text, struct larder_error *err)
+{
+	uint64_t id;
+
+	if (larder_u64_parse(text, &id, err) || id == 0 || id > UINT32_MAX)
+		return larder_error_set(err, EINVAL, "\"%.40s\" is no job's number", text);
+	if (batch->n_jobs < JOBS_MAX)
+		batch->jobs[batch->n_jobs++] = (uint32_t)id;
+	return 0;
+}
+
 /* false: what it says is not of this protocol, and it is not heard any more. */
-static bool take_line(FILE *client, char *line, struct wishes **wishes)
+static bool take_line(FILE *client, char *line, struct batch *batch)
 {
 	struct larder_error err = {0};
 	char *verb = strsep(&line, "\t"), *first = strsep(&line, "\t");
+	int rc;
 
 	if (!first)
 		return false;
 	if (strcmp(verb, "go") == 0 && !line) {
-		go(client, *wishes, first);
-		wishes_destroy(*wishes);
-		*wishes = wishes_create();
-		return *wishes && fflush(client) == 0;
+		go(client, batch, first);
+		wishes_destroy(batch->wishes);
+		batch->wishes = wishes_create();
+		batch->n_jobs = 0;
+		return batch->wishes && fflush(client) == 0;
 	}
-	if (strcmp(verb, "set") != 0 || !line || strchr(line, '\t'))
+	if (strcmp(verb, "free") == 0 && !line)
+		rc = take_free(batch, first, &err);
+	else if (strcmp(verb, "set") == 0 && line && !strchr(line, '\t'))
+		rc = wishes_add(batch->wishes, first, line, &err);
+	else
 		return false;
-	if (!wishes_add(*wishes, first, line, &err))
+	if (!rc)
 		return true;
 	log_event(LOG_LEVEL_WARNING, "publisher.refused", "error=\"%s\"", err.text);
 	fprintf(client, "fail\t%s\n", larder_text_printable(err.text));
@@ -109,11 +152,11 @@ static bool take_line(FILE *client, char *line, struct wishes **wishes)
 /* fgets, and not getline: what has no end is not read. */
 static void serve(int fd)
 {
-	struct wishes *wishes = wishes_create();
+	struct batch batch = {.wishes = wishes_create()};
 	auto_free char *line = malloc(LINE_BYTES_MAX);
 	int back = dup(fd);
 	auto_file FILE *in = fdopen(fd, "r"), *out = back < 0 ? NULL : fdopen(back, "w");
-	bool go_on = wishes && line && in && out;
+	bool go_on = batch.wishes && line && in && out;
 
 	while (go_on && fgets(line, LINE_BYTES_MAX, in)) {
 		char *end = strchr(line, '\n');
@@ -121,9 +164,9 @@ static void serve(int fd)
 		if (!end)
 			break;
 		*end = '\0';
-		go_on = take_line(out, line, &wishes);
+		go_on = take_line(out, line, &batch);
 	}
-	wishes_destroy(wishes);
+	wishes_destroy(batch.wishes);
 	if (!in)
 		close(fd);
 	if (!out && back >= 0)

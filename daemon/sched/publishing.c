@@ -14,8 +14,10 @@
 #include "sched/control.h"
 #include "sched/publish.h"
 
-#define FILE_EVERY_MS 2000 /* how soon the file follows */
-#define RETRY_MS      5000 /* after a failure, at least */
+#define FILE_EVERY_MS  2000 /* how soon the file follows */
+#define RETRY_MS       5000 /* after a failure, at least */
+#define BOUND_EVERY_MS 1000 /* how often jobs that wait for features are looked at */
+#define FREED_MAX      200  /* in one batch: each is two questions to slurmctld */
 
 /* Nodes that are to have the same features. */
 struct wanted {
@@ -43,7 +45,8 @@ void publishing_choose(struct control *c, int64_t now_ms)
 	const struct choose_params params = {.per_node = sched->config.features_per_node,
 					     .omit_hidden =
 						     strcmp(sched->config.hidden, "omit") == 0,
-					     .key = &sched->hide_key};
+					     .key = &sched->hide_key,
+					     .bound = c->bound};
 
 	sched_lock(sched);
 	for (struct node *node = sched->model.nodes; node; node = node->hh.next) {
@@ -116,21 +119,66 @@ static size_t collect(struct sched *sched, const char *features, struct wanted *
 	return n;
 }
 
-static int hand_over(struct control *c, struct wanted *all, int wake_fd,
-		     struct publish_result *result, struct larder_error *err)
-{
-	const struct sched_config *config = &c->sched->config;
-	struct publish_batch *batch = publish_begin();
+/* --- jobs that cannot wait for features any more */
 
-	if (!batch)
-		return larder_error_set(err, ENOMEM, "out of memory");
-	for (struct wanted *wanted = all; wanted; wanted = wanted->hh.next) {
-		if (!wanted->out || fflush(wanted->out))
-			continue;
-		publish_set(batch, wanted->nodes, wanted->want);
+/* Whose constraint is freed with the batch. */
+struct freed {
+	struct publish_batch *batch;
+	unsigned int n;
+};
+
+static void free_one(uint32_t job_id, const char *why, void *arg)
+{
+	struct freed *freed = arg;
+
+	if (freed->n == FREED_MAX)
+		return;
+	log_event(LOG_LEVEL_INFO, "require.over", "job=%u why=\"%s\"", job_id, why);
+	publish_free(freed->batch, job_id);
+	freed->n++;
+}
+
+/* Until all nodes had their turn, one that is not seen may hold what is needed. */
+static bool settled(const struct sched *sched, int64_t now_ms)
+{
+	for (const struct node *node = sched->model.nodes; node; node = node->hh.next)
+		if (node->in_slurm && too_early(sched, node, now_ms))
+			return false;
+	return sched->ctld_answers;
+}
+
+/*
+ * How many are freed. all: whoever waits for features, for there will be none. news: features are
+ * to change, and nobody must be left waiting for what goes.
+ */
+static unsigned int free_stuck(struct control *c, struct publish_batch *batch, bool all, bool news)
+{
+	struct sched *sched = c->sched;
+	struct freed freed = {.batch = batch};
+	struct bound_params params = {.now_ms = clock_mono_ms(),
+				      .silent_ms = sched->config.silent_after};
+
+	if (!all && !news && params.now_ms < c->bound_ms)
+		return 0;
+	c->bound_ms = params.now_ms + BOUND_EVERY_MS;
+	if (all) {
+		bound_all(c->bound, free_one, &freed);
+		return freed.n;
 	}
-	return publish_end(batch, config->publisher, config->publish_requests,
-			   config->slurm_timeout, wake_fd, result, err);
+	sched_lock(sched);
+	params.settled = settled(sched, params.now_ms);
+	bound_stuck(c->bound, &sched->model, &params, free_one, &freed);
+	sched_unlock(sched);
+	return freed.n;
+}
+
+/* --- to the publisher */
+
+static void put_wanted(struct publish_batch *batch, const struct wanted *all)
+{
+	for (const struct wanted *wanted = all; wanted; wanted = wanted->hh.next)
+		if (wanted->out && !fflush(wanted->out))
+			publish_set(batch, wanted->nodes, wanted->want);
 }
 
 /* slurmctld has them now; the next look at it would tell otherwise. */
@@ -150,28 +198,45 @@ static void believe(struct sched *sched, const struct wanted *all)
 	sched_unlock(sched);
 }
 
+static void tell(struct control *c, const struct publish_result *result, size_t nodes,
+		 unsigned int freed, const struct wanted *all)
+{
+	log_event(LOG_LEVEL_INFO, "publish",
+		  "nodes=%zu changed=%llu requests=%llu left=%llu freed=%u", nodes,
+		  (unsigned long long)result->changed, (unsigned long long)result->requests,
+		  (unsigned long long)result->left, freed);
+	if (!result->left)
+		believe(c->sched, all);
+	if (freed)
+		c->slurm_ms = 0; /* what became of them */
+}
+
+/* features NULL: each node's own wish. */
 static void publish(struct control *c, const char *features, int wake_fd)
 {
-	struct sched *sched = c->sched;
+	const struct sched_config *config = &c->sched->config;
+	struct publish_batch *batch = publish_begin();
 	struct publish_result result = {0};
 	struct larder_error err = {0};
 	struct wanted *all = NULL;
-	size_t n = collect(sched, features, &all);
-	int rc = n ? hand_over(c, all, wake_fd, &result, &err) : 0;
-	int64_t every_ms = sched->config.publish_every;
+	size_t n = collect(c->sched, features, &all);
+	unsigned int freed = batch ? free_stuck(c, batch, features != NULL, n > 0) : 0;
+	int64_t pause_ms = config->publish_every;
+	int rc;
 
+	if (!batch || (!n && !freed)) {
+		publish_drop(batch);
+		wanted_free(&all);
+		return;
+	}
+	put_wanted(batch, all);
+	rc = publish_end(batch, config->publisher, config->publish_requests, config->slurm_timeout,
+			 wake_fd, &result, &err);
 	if (rc && rc != -ECANCELED)
 		log_event(LOG_LEVEL_WARNING, "publish.failed", "error=\"%s\"", err.text);
-	if (n && !rc) {
-		log_event(LOG_LEVEL_INFO, "publish",
-			  "nodes=%zu changed=%llu requests=%llu left=%llu", n,
-			  (unsigned long long)result.changed, (unsigned long long)result.requests,
-			  (unsigned long long)result.left);
-		if (!result.left)
-			believe(sched, all);
-	}
-	if (n)
-		c->publish_ms = clock_mono_ms() + (rc && every_ms < RETRY_MS ? RETRY_MS : every_ms);
+	if (!rc)
+		tell(c, &result, n, freed, all);
+	c->publish_ms = clock_mono_ms() + (rc && pause_ms < RETRY_MS ? RETRY_MS : pause_ms);
 	wanted_free(&all);
 }
 

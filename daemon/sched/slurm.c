@@ -16,6 +16,7 @@
 
 #include "larder/cleanup.h"
 #include "larder/text.h"
+#include "sched/feature.h"
 #include "sched/token.h"
 
 /* libslurm answers with -1 and errno, or with the error itself. */
@@ -122,14 +123,15 @@ static int say_job(const slurm_job_info_t *info, int (*fn)(const struct slurm_ah
 {
 	uint32_t base = info->job_state & JOB_STATE_BASE;
 	bool pending = base == JOB_PENDING;
-	auto_free char *specs = NULL, *nodes = NULL;
+	auto_free char *specs = NULL, *nodes = NULL, *ours = NULL, *theirs = NULL;
 
 	if ((!pending && base != JOB_RUNNING && base != JOB_SUSPENDED) ||
 	    (info->job_state & JOB_COMPLETING))
 		return 0;
 	specs = token_specs(info->admin_comment);
 	nodes = specs ? expand(pending ? info->sched_nodes : info->nodes) : NULL;
-	if (!nodes)
+	if (!nodes || (pending && info->features &&
+		       constraint_split(info->features, &ours, &theirs) == -ENOMEM))
 		return 0;
 	struct slurm_ahead_job job = {
 		.id = info->job_id,
@@ -139,6 +141,9 @@ static int say_job(const slurm_job_info_t *info, int (*fn)(const struct slurm_ah
 		.start_s = info->start_time > 0 ? (int64_t)info->start_time : 0,
 		.nodes = nodes,
 		.specs = larder_text_printable(specs),
+		.ours = ours ? ours : "",
+		.min_nodes = info->num_nodes,
+		.refused = info->state_reason == FAIL_BAD_CONSTRAINTS,
 	};
 
 	return fn(&job, arg);
@@ -184,4 +189,56 @@ int slurm_features_set(const char *hostlist, const char *features, const char *a
 	errno = 0;
 	rc = slurm_update_node(&msg);
 	return rc == SLURM_SUCCESS ? 0 : fail("features", error_of(rc), err);
+}
+
+/* Our hand is off it: larder.lua reads this again when the constraint is changed. */
+static char *free_comment(const char *comment)
+{
+	size_t len = strlen(comment);
+	const char *gap = len && comment[len - 1] != ';' ? " " : "";
+	char *text;
+
+	if (strstr(comment, TOKEN_KEEP))
+		return strdup(comment);
+	return asprintf(&text, "%s%s%s", comment, gap, TOKEN_KEEP) < 0 ? NULL : text;
+}
+
+static int free_job(const slurm_job_info_t *info, struct larder_error *err)
+{
+	auto_free char *ours = NULL, *theirs = NULL, *comment = NULL, *specs = NULL;
+	job_desc_msg_t msg;
+	int rc;
+
+	if ((info->job_state & JOB_STATE_BASE) != JOB_PENDING || !info->features)
+		return 0;
+	specs = token_specs(info->admin_comment);
+	rc = specs ? constraint_split(info->features, &ours, &theirs) : -ENOENT;
+	comment = rc ? NULL : free_comment(info->admin_comment);
+	if (rc == -ENOENT)
+		return 0;
+	if (!comment)
+		return larder_error_set(err, ENOMEM, "out of memory");
+	slurm_init_job_desc_msg(&msg);
+	msg.job_id = info->job_id;
+	msg.features = theirs;
+	msg.admin_comment = comment;
+	errno = 0;
+	rc = slurm_update_job(&msg);
+	return rc == SLURM_SUCCESS ? 0 : fail("a job's constraint", error_of(rc), err);
+}
+
+int slurm_job_free(uint32_t job_id, struct larder_error *err)
+{
+	job_info_msg_t *jobs = NULL;
+	int rc;
+
+	errno = 0;
+	rc = slurm_load_job(&jobs, job_id, SHOW_ALL);
+	if (rc != SLURM_SUCCESS)
+		return error_of(rc) == ESLURM_INVALID_JOB_ID ? 0 : fail("a job", error_of(rc), err);
+	for (uint32_t i = 0; !rc && i < jobs->record_count; i++)
+		if (jobs->job_array[i].job_id == job_id) /* an array's tasks have others */
+			rc = free_job(&jobs->job_array[i], err);
+	slurm_free_job_info_msg(jobs);
+	return rc;
 }

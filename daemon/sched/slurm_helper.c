@@ -38,6 +38,8 @@ static int put_job(const struct slurm_ahead_job *job, void *arg)
 	       job->uid, job->gid, job->start_s);
 	put_field(job->nodes);
 	put_field(job->specs);
+	put_field(job->ours);
+	printf("\t%" PRIu32 "\t%d", job->min_nodes, job->refused);
 	return putchar('\n') == EOF ? -EIO : 0;
 }
 

@@ -281,6 +281,10 @@ test("a new constraint is joined again, or becomes the prefer", function()
 	local required = job("a:v1", { placement = "require" })
 	equal(modified(required, { features = "ib" }).features, "ib&ds:a:v1")
 	equal(modified(required, { features = "a|b" }).features, "a|b")
+	-- as larder-sched lets it go
+	local freed = modified(required, { features = "", admin_comment = "larder=a:v1;larder-keep-prefer;" })
+	equal(freed.features, "")
+	equal(freed.admin_comment, "larder=a:v1;larder-keep-prefer;")
 end)
 
 test("an administrator's new comment keeps the datasets", function()

@@ -63,6 +63,32 @@ static void test_merge(void **state)
 	same_text(features_merge("ds:,ads:a:1,xds:b:2", ""), "ads:a:1,xds:b:2");
 }
 
+static void test_constraint(void **state)
+{
+	static const char *const none[] = {
+		"",	      "gpu",	      "gpu&ib",	  "ds:a",
+		"ds:a:1|gpu", "[ds:a:1&gpu]", "ds:a:1*2", "gpu&(ib|ds:a:1)"};
+	static const char *const split[][3] = {
+		{"ds:a:1", "ds:a:1", ""},
+		{"gpu&ds:b:1&ds:a:1", "ds:a:1,ds:b:1", "gpu"},
+		{"gpu&ib&ds:h:0123456789abcdef", "ds:h:0123456789abcdef", "gpu&ib"},
+		{"ds:a:1&gpu", "ds:a:1", "gpu"}, /* whoever wrote it so */
+	};
+	char *ours, *theirs;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		assert_int_equal(constraint_split(none[i], &ours, &theirs), -ENOENT);
+	for (size_t i = 0; i < sizeof(split) / sizeof(split[0]); i++) {
+		assert_int_equal(constraint_split(split[i][0], &ours, &theirs), 0);
+		same_text(ours, split[i][1]);
+		same_text(theirs, split[i][2]);
+	}
+	assert_true(features_have("gpu,ds:a:1,ds:b:1", "ds:b:1,ds:a:1"));
+	assert_true(features_have("", ""));
+	assert_false(features_have("ds:a:10,xds:a:1", "ds:a:1"));
+}
+
 static struct wishes *wish(const char *nodes, const char *features, int wanted)
 {
 	struct wishes *wishes = wishes_create();
@@ -345,6 +371,128 @@ static void test_choose_is_steady(void **state)
 	model_fini(&model);
 }
 
+/* --- jobs that are bound to features */
+
+struct freed_jobs {
+	char text[512];
+};
+
+static void note_freed(uint32_t id, const char *why, void *arg)
+{
+	struct freed_jobs *freed = arg;
+	size_t used = strlen(freed->text);
+
+	snprintf(freed->text + used, sizeof(freed->text) - used, "%u: %s\n", id, why);
+}
+
+/* Who is let go at that time. */
+static const char *stuck(struct bound *bound, const struct model *model, int64_t now_ms,
+			 bool settled)
+{
+	static struct freed_jobs freed;
+	const struct bound_params all = {.now_ms = now_ms, .silent_ms = 1000, .settled = settled};
+
+	freed.text[0] = '\0';
+	bound_stuck(bound, model, &all, note_freed, &freed);
+	return freed.text;
+}
+
+static struct node *holder(struct model *model, const char *name, const char *features)
+{
+	struct node *node = model_node(model, name);
+
+	assert_non_null(node);
+	node->in_slurm = node->usable = true;
+	assert_int_equal(model_set_text(&node->have, features), 0);
+	return node;
+}
+
+static void test_bound(void **state)
+{
+	struct bound_job jobs[] = {{.id = 1, .nodes = 1, .ours = "ds:a:1"},
+				   {.id = 2, .nodes = 2, .ours = "ds:a:1"},
+				   {.id = 3, .nodes = 1, .ours = "ds:a:1,ds:b:1"}};
+	struct bound *bound = bound_create();
+	struct model model = {0};
+	struct node *one = holder(&model, "n1", "ds:a:1,ds:b:1,ds:c:1");
+	struct node *two = holder(&model, "n2", "ds:a:1");
+
+	(void)state;
+	assert_string_equal(stuck(bound, &model, 1, true), "");
+	assert_int_equal(bound_update(bound, jobs, 3, 1), 0);
+	assert_string_equal(stuck(bound, &model, 1, true), "");
+	assert_true(bound_needs(bound, "ds:b:1"));
+	assert_false(bound_needs(bound, "ds:c:1"));
+	/* what a node is to have counts, not what it has still */
+	assert_int_equal(model_set_text(&two->want, ""), 0);
+	assert_string_equal(stuck(bound, &model, 1, true), "2: too few nodes hold it\n");
+	assert_int_equal(model_set_text(&one->want, "ds:b:1"), 0);
+	assert_string_equal(stuck(bound, &model, 1, false), "");  /* others may hold it */
+	assert_int_equal(bound_update(bound, &jobs[2], 1, 2), 0); /* 1 and 2 have gone */
+	assert_string_equal(stuck(bound, &model, 2, true), "3: too few nodes hold it\n");
+	assert_false(bound_needs(bound, "ds:c:1"));
+	/* nor does one that Slurm knows no more */
+	assert_int_equal(model_set_text(&one->want, "ds:a:1,ds:b:1"), 0);
+	assert_string_equal(stuck(bound, &model, 2, true), "");
+	one->in_slurm = false;
+	assert_string_equal(stuck(bound, &model, 2, true), "3: too few nodes hold it\n");
+	bound_destroy(bound);
+	model_fini(&model);
+}
+
+static void test_bound_waits_a_while(void **state)
+{
+	struct bound_job job = {.id = 1, .nodes = 1, .ours = "ds:a:1"};
+	struct bound *bound = bound_create();
+	struct model model = {0};
+	struct node *node = holder(&model, "n1", "ds:a:1");
+
+	(void)state;
+	assert_int_equal(bound_update(bound, &job, 1, 1), 0);
+	node->usable = false;
+	assert_string_equal(stuck(bound, &model, 1000, true), "");
+	assert_string_equal(stuck(bound, &model, 2000, true), "");
+	node->usable = true; /* it was away for a moment only */
+	assert_string_equal(stuck(bound, &model, 2001, true), "");
+	node->usable = false;
+	assert_string_equal(stuck(bound, &model, 2500, true), "");
+	assert_string_equal(stuck(bound, &model, 3501, true),
+			    "1: the nodes that hold it take no jobs\n");
+	node->usable = true;
+	job.refused = true;
+	assert_int_equal(bound_update(bound, &job, 1, 5000), 0);
+	assert_int_equal(bound_update(bound, &job, 1, 60000), 0);
+	assert_string_equal(stuck(bound, &model, 65000, true), "");
+	assert_string_equal(stuck(bound, &model, 65001, true),
+			    "1: it cannot start on the nodes that hold it\n");
+	job.refused = false; /* slurmctld looked again */
+	assert_int_equal(bound_update(bound, &job, 1, 70000), 0);
+	assert_string_equal(stuck(bound, &model, 90000, true), "");
+	bound_destroy(bound);
+	model_fini(&model);
+}
+
+static void test_choose_what_jobs_wait_for(void **state)
+{
+	const struct tree trees[] = {{1, "a", "1", NULL, LARDER_TREE_READY, 100},
+				     {2, "b", "1", NULL, LARDER_TREE_READY, 1}};
+	const struct bound_job job = {.id = 1, .nodes = 1, .ours = "ds:b:1"};
+	struct choose_params one = params(1, false);
+	struct bound *bound = bound_create();
+	struct model model = {0};
+	struct node *node = node_with(&model, "n1", trees, 2);
+
+	(void)state;
+	one.bound = bound;
+	assert_int_equal(choose_features(&model, node, &one), 0);
+	assert_string_equal(node->want, "ds:a:1");
+	assert_int_equal(bound_update(bound, &job, 1, 1), 0);
+	assert_int_equal(choose_features(&model, node, &one), 0);
+	assert_string_equal(node->want, "ds:b:1");
+	bound_destroy(bound);
+	model_fini(&model);
+}
+
 static void test_advice(void **state)
 {
 	const struct tree tree = {1, "a", "1", NULL, LARDER_TREE_READY, 0};
@@ -490,6 +638,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_form),
 		cmocka_unit_test(test_merge),
+		cmocka_unit_test(test_constraint),
 		cmocka_unit_test(test_publisher_takes_ours_alone),
 		cmocka_unit_test(test_publisher_merges),
 		cmocka_unit_test(test_fold),
@@ -498,6 +647,9 @@ int main(void)
 		cmocka_unit_test(test_inventory_broken),
 		cmocka_unit_test(test_choose),
 		cmocka_unit_test(test_choose_is_steady),
+		cmocka_unit_test(test_bound),
+		cmocka_unit_test(test_bound_waits_a_while),
+		cmocka_unit_test(test_choose_what_jobs_wait_for),
 		cmocka_unit_test(test_advice),
 		cmocka_unit_test(test_ahead),
 		cmocka_unit_test(test_explain),
