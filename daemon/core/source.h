@@ -44,6 +44,8 @@ struct source_filter {
 	unsigned int n_deny, n_allow;
 };
 
+#define SOURCE_SPARE_BYTES ((int64_t)16 * 1024 * 1024)
+
 /* How remote origins are read. Borrowed while a source of it is open. */
 struct source_options {
 	unsigned int connections; /* of one source at the same time */
@@ -62,7 +64,7 @@ struct source_options {
 	unsigned int n_redirect_hosts;
 	struct origin_limits *limits; /* of all sources together; NULL: none */
 	/* Bytes of memory for what comes ahead of its turn, of all sources together; NULL: a
-	 * source's own 16 MiB. */
+	 * source's own SOURCE_SPARE_BYTES. */
 	_Atomic int64_t *spare;
 	/* No digest will be compared (publishing): a broken transfer goes on only where the server
 	 * proves that the file is still the same one. */

@@ -15,8 +15,6 @@
 #include "origin/http.h"
 #include "origin/origins.h"
 
-#define SPARE_BYTES ((int64_t)16 * 1024 * 1024)
-
 static bool http_owns(const char *origin)
 {
 	return strncmp(origin, "http://", 7) == 0 || strncmp(origin, "https://", 8) == 0;
@@ -85,7 +83,7 @@ int http_source_init(struct http_source *source, const char *origin, const char 
 	source->tls = strncmp(url, "https:", 6) == 0;
 	source->options = options ? *options : SOURCE_OPTIONS_DEFAULT;
 	gate_init(&source->gate, source->options.connections);
-	source->own_spare = SPARE_BYTES;
+	source->own_spare = SOURCE_SPARE_BYTES;
 	source->spare = source->options.spare ? source->options.spare : &source->own_spare;
 	if (curl_global_init(CURL_GLOBAL_DEFAULT)) /* counted and thread-safe since 7.84 */
 		return larder_error_set(err, EIO, "libcurl does not start");

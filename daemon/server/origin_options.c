@@ -13,8 +13,6 @@
 #include "origin/limits.h"
 #include "server/reload.h"
 
-#define HTTP_SPARE_BYTES ((int64_t)16 * 1024 * 1024) /* parts ahead of their turn */
-
 /* "a,b": as libcurl wants it. To free; NULL: no memory. */
 static char *join_list(const struct config_list *list)
 {
@@ -40,7 +38,7 @@ int origin_options_set(struct larderd *d, struct larder_error *err)
 	d->limits = origin_limits_create();
 	if (!d->no_proxy || !d->limits)
 		return larder_error_set(err, ENOMEM, "out of memory");
-	d->http_spare = HTTP_SPARE_BYTES;
+	d->http_spare = SOURCE_SPARE_BYTES;
 	d->origin_options = (struct source_options){
 		.connections = config->http_connections,
 		.ranges = config->http_ranges,

@@ -10,6 +10,7 @@
 
 #include "larder/cleanup.h"
 #include "server/admit.h"
+#include "server/dataset.h"
 #include "server/log.h"
 #include "server/own_remote.h"
 #include "server/request.h"
@@ -101,7 +102,6 @@ static void on_asked_again(const struct access_answer *answer, void *arg)
 	admit_join(want);
 }
 
-/* A user's own URL: its credentials were in the memory of the daemon that was. */
 static void ask_again(struct want *want)
 {
 	struct request *request = want->request;
@@ -117,6 +117,20 @@ static void ask_again(struct want *want)
 		want_failed(want, -err.code, &err);
 }
 
+/*
+ * A user's own URL: its credentials were in the memory of the daemon that was. And a tree that was
+ * not made yet: the manifest's copy is in none.
+ */
+static bool must_ask(struct larderd *d, const struct want *want)
+{
+	const struct tree_key key = dataset_key(&want->tree);
+	struct node_tier *tier = dataset_tier(d, want->tree.tier);
+	auto_fd int fd = -1;
+
+	return (want->spec.kind == LARDER_SPEC_OWN && *want->tree.origin != '/') || !tier ||
+	       tree_open_manifest(tier->tier, &key, &fd, NULL);
+}
+
 /* What was still being staged for a job that runs already (--dataset-wait=none) goes on. */
 static void stage_on(struct request *request)
 {
@@ -125,7 +139,7 @@ static void stage_on(struct request *request)
 
 		if (want->state != WANT_STAGING)
 			continue;
-		if (want->spec.kind == LARDER_SPEC_OWN && *want->tree.origin != '/')
+		if (must_ask(request->d, want))
 			ask_again(want);
 		else
 			admit_join(want);

@@ -99,6 +99,23 @@ same_inodes()
 	same_tree "$(origin_of d:v1)" "$(tree_data d:v1)"
 }
 
+@test 'the daemon dies before the tree of a running job'\''s dataset is made: it is staged afterwards' {
+	dataset first:v1 1 8000000
+	dataset second:v1 3 1000
+	daemon_start 'max_transfers = 1' 'transfer_bandwidth = "1M"'
+	acquire 1 first:v1 --wait none
+	acquire 2 second:v1 --wait none
+	poll 10 waits_for_a_turn
+	daemon_kill9
+	rm -r "$(dirname "$(tree_data second:v1)")" # as if it had died a moment earlier
+	daemon_start
+	poll 20 tree_is second:v1 ready
+	same_tree "$(origin_of second:v1)" "$(tree_data second:v1)"
+	poll 20 tree_is first:v1 ready
+}
+
+waits_for_a_turn() { [[ $(larder status --json | jq '[.transfers[] | select(.phase | test("wait|queue"))] | length') -ge 1 ]]; }
+
 @test 'another boot: all leases of the last one are gone' {
 	dataset d:v1 3 100
 	daemon_start
