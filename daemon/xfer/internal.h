@@ -43,7 +43,7 @@ struct item {
 	int64_t began_ms;	  /* of the attempt */
 	enum engine_side side;	  /* whose fault the last failure was */
 	struct way_choice way;	  /* of a large one */
-	dev_t tier;
+	struct way_pair pair;
 	int64_t began_ns;
 	bool rested; /* between slices: its time says nothing */
 	int in, out; /* -1: not open. Stay open while a large shard rests between slices */
@@ -145,8 +145,6 @@ void transfer_arrived(struct transfer *transfer, struct item *item, int rc,
 void transfer_drop(struct transfer *transfer, struct item *list);
 void transfer_finish(struct transfer *transfer);
 void item_free(struct item *item);
-/* Where the bytes of this pair come from and go to, also for whoever looks on. */
-enum way_place transfer_place(struct transfer *transfer, int in, int out, dev_t *tier);
 
 /* --- sources.c */
 int sources_init(struct transfer *transfer, const struct source_ops *const *ops,
@@ -191,6 +189,21 @@ int large_run(struct lane *lane, struct transfer *transfer, struct item *item,
 /* One attempt at any shard of an origin that only streams. */
 int stream_run(struct lane *lane, struct transfer *transfer, struct item *item,
 	       struct source *source, struct larder_error *err);
+
+/* --- pair.c */
+/* Where the bytes of this pair come from and go to, also for whoever looks on. */
+enum way_place pair_place(struct transfer *transfer, int in, int out, struct way_pair *pair);
+/* Chooses the way of a large shard whose descriptors are open, and makes them so. */
+void pair_choose(struct lane *lane, struct transfer *transfer, struct item *item);
+/* From here on the source is read through the page cache. */
+void pair_read_plain(struct item *item);
+/* All bytes are written: what a probe showed is noted; it counts what is on the disk, for what is
+ * in the page cache is not there yet. The source is read plain from here on. */
+void pair_tell(struct lane *lane, struct item *item);
+/* "uring direct", …: static. */
+const char *pair_engine(const struct item *item, bool uring);
+/* "same device: uring direct, small whole", or what is known of that. */
+void pair_say(const struct transfer *transfer, char *out, size_t len);
 
 /* --- flow.c */
 /* Brings the item and small ones after it, many at once. Takes the item unless -ENOMEM. */

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "larder/cleanup.h"
@@ -100,54 +99,10 @@ static int try_clone(struct lane *lane, struct transfer *transfer, struct item *
 		return 1;
 	}
 	atomic_store(&transfer->clone, CLONE_WORKS);
-	transfer_place(transfer, item->in, item->out, &item->tier);
+	pair_place(transfer, item->in, item->out, &item->pair);
 	atomic_store(&transfer->engine, "clone");
 	rc = digest_clone(lane, item, err);
 	return rc ? rc : verify_and_commit(transfer, item, err);
-}
-
-static const char *engine_name(bool uring, bool direct)
-{
-	if (uring)
-		return direct ? "uring direct" : "uring buffered";
-	return direct ? "sync direct" : "sync buffered";
-}
-
-/* Refused by the file system: then it is as it was. */
-static void set_direct(int fd, bool direct)
-{
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags >= 0 && !(flags & O_DIRECT) == direct)
-		fcntl(fd, F_SETFL, flags ^ O_DIRECT);
-}
-
-static int64_t mono_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-static void choose_way(struct lane *lane, struct transfer *transfer, struct item *item)
-{
-	enum way_place place = transfer_place(transfer, item->in, item->out, &item->tier);
-
-	item->way = ways_choose(pool_ways(lane->pool), place, item->tier);
-	item->began_ns = mono_ns();
-	set_direct(item->out, item->way.way == WAY_DIRECT);
-}
-
-/* A probe counts what is on the disk: what is in the page cache is not there yet. */
-static void tell_way(struct lane *lane, struct item *item)
-{
-	if (!item->way.probing || item->rested)
-		return;
-	sync_file_range(item->out, 0, 0,
-			SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
-				SYNC_FILE_RANGE_WAIT_AFTER);
-	ways_tell(pool_ways(lane->pool), item->tier, item->way.way, item->shard.size,
-		  mono_ns() - item->began_ns);
 }
 
 /* 0 done by cloning, 1 a pair of descriptors is there to copy between, -errno. */
@@ -163,7 +118,7 @@ static int open_pair(struct lane *lane, struct transfer *transfer, struct item *
 	rc = sink_create(transfer, item, item->shard.size, false, err);
 	if (rc)
 		return rc;
-	choose_way(lane, transfer, item);
+	pair_choose(lane, transfer, item);
 	item->copy.in = item->in;
 	item->copy.out = item->out;
 	return 1;
@@ -176,10 +131,12 @@ static int choose_engine(struct lane *lane, struct transfer *transfer, struct it
 	bool direct = engine_is_direct(item->out);
 	int rc = lane_engine(lane, direct, engine, err);
 
-	if (!rc)
-		atomic_store(&transfer->engine,
-			     engine_name((*engine)->ops == &engine_uring, direct));
-	return rc;
+	if (rc)
+		return rc;
+	if (item->in >= 0 && (*engine)->ops != &engine_uring)
+		pair_read_plain(item); /* no more rings: one block at a time would be slow */
+	atomic_store(&transfer->engine, pair_engine(item, (*engine)->ops == &engine_uring));
+	return 0;
 }
 
 /* Slices, until it is whole or another transfer waits for a thread. */
@@ -211,7 +168,7 @@ static int copy_slices(struct lane *lane, struct transfer *transfer, struct item
 			return 1;
 		}
 	}
-	tell_way(lane, item);
+	pair_tell(lane, item);
 	return verify_and_commit(transfer, item, err);
 }
 

@@ -221,12 +221,12 @@ int xfer_pool_create(const struct xfer_pool_params *params, struct xfer_pool **o
 	pool->n_lanes = pool->per_transfer + THREADS_SPARE;
 	pool->manners = params->manners;
 	limit_init(&pool->limit, params->bytes_per_s);
-	ways_init(&pool->ways);
 	pool->flows = flows_of(pool->per_transfer);
 	pool->options = params->options;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->change, NULL);
 	choose_engine(pool, params->no_uring);
+	ways_init(&pool->ways, pool->uring);
 	manners_check_cgroup(pool->manners.cgroup, &pool->problem);
 	pool->lanes = calloc(pool->n_lanes, sizeof(*pool->lanes));
 	if (pool->lanes)

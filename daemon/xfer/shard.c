@@ -72,11 +72,11 @@ static int write_whole(struct transfer *transfer, struct item *item, const unsig
 	if (rc)
 		return rc;
 	if (!atomic_load_explicit(&transfer->small, memory_order_relaxed)) {
-		dev_t tier;
+		struct way_pair pair;
 
 		atomic_store(&transfer->small, true);
 		if (item->in >= 0)
-			transfer_place(transfer, item->in, out, &tier);
+			pair_place(transfer, item->in, out, &pair);
 	}
 	rc = engine_write_all(out, data, (size_t)item->shard.size, 0);
 	if (rc)

@@ -4,11 +4,8 @@
  * Called by: the server (start, cancel, progress, destroy) and the pool's threads.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/statfs.h>
 
 #include "xfer/internal.h"
 
@@ -109,30 +106,6 @@ void transfer_cancel(struct transfer *transfer)
 	pool_wake(transfer->pool);
 }
 
-enum way_place transfer_place(struct transfer *transfer, int in, int out, dev_t *tier)
-{
-	struct stat source, sink;
-	struct statfs fs;
-	enum way_place place = PLACE_UNKNOWN;
-
-	if (fstat(in, &source) == 0 && fstat(out, &sink) == 0 && fstatfs(in, &fs) == 0) {
-		place = way_place(source.st_dev, sink.st_dev, (long)fs.f_type);
-		*tier = sink.st_dev;
-	}
-	atomic_store(&transfer->place, place);
-	return place;
-}
-
-static void say_engine(const struct transfer *transfer, char *out, size_t len)
-{
-	const char *place = way_place_word((enum way_place)atomic_load(&transfer->place));
-	const char *large = atomic_load(&transfer->engine);
-	bool small = atomic_load(&transfer->small);
-
-	snprintf(out, len, "%s%s%s%s%s", place, *place && (*large || small) ? ": " : "", large,
-		 *large && small ? ", " : "", small ? "small whole" : "");
-}
-
 void transfer_progress_get(const struct transfer *transfer, struct transfer_progress *progress)
 {
 	static const char *const phases[] = {
@@ -150,7 +123,7 @@ void transfer_progress_get(const struct transfer *transfer, struct transfer_prog
 		.origin_errors = atomic_load(&transfer->origin_errors),
 		.phase = phases[atomic_load(&transfer->phase)],
 	};
-	say_engine(transfer, progress->engine, sizeof(progress->engine));
+	pair_say(transfer, progress->engine, sizeof(progress->engine));
 }
 
 const char *transfer_bad_shard(const struct transfer *transfer)

@@ -101,6 +101,7 @@ void uring_begin(struct uring_engine *e, struct engine_copy *copy)
 {
 	e->copy = copy;
 	e->direct = engine_is_direct(copy->out);
+	e->direct_in = copy->in >= 0 && engine_is_direct(copy->in);
 	e->next = e->digest = copy->offset / e->memory.block;
 	e->rc = 0;
 	e->tail_len = 0;
@@ -141,7 +142,9 @@ static void submit(struct uring_engine *e, struct slot *s)
 	uint64_t at = s->offset + s->done;
 	bool read = s->state == SLOT_READING;
 
-	s->direct = !read && e->direct;
+	s->direct = read ? e->direct_in : e->direct;
+	if (read && s->direct) /* the file's end comes as a short read */
+		len = (len + ENGINE_ALIGN - 1) & ~(ENGINE_ALIGN - 1);
 	assert(sqe); /* as many entries as slots, one operation a slot */
 	if (e->fixed && read)
 		io_uring_prep_read_fixed(sqe, e->copy->in, data, len, at, 0);
@@ -185,18 +188,25 @@ void uring_start_write(struct uring_engine *e, struct slot *s)
 		written(e, s);
 }
 
+/* Takes the flag and then not the operation: go on through the page cache. */
+static bool drop_direct(struct uring_engine *e, const struct slot *s)
+{
+	bool read = s->state == SLOT_READING;
+
+	if (!s->direct || engine_drop_direct(read ? e->copy->in : e->copy->out))
+		return false;
+	*(read ? &e->direct_in : &e->direct) = false;
+	return true;
+}
+
 static void answer_error(struct uring_engine *e, struct slot *s, int res)
 {
-	bool refused = res == -EINVAL && s->state == SLOT_WRITING && s->direct;
-
-	if (s->state == SLOT_READING) {
-		fail_source(e, res, s->offset + s->done);
-	} else if (refused && !engine_drop_direct(e->copy->out)) {
-		e->direct = false; /* takes the flag and then not the write: go on buffered */
+	if (res == -EINVAL && drop_direct(e, s))
 		submit(e, s);
-	} else {
+	else if (s->state == SLOT_READING)
+		fail_source(e, res, s->offset + s->done);
+	else
 		fail_sink(e, res, s->offset + s->done);
-	}
 }
 
 static void answer_end(struct uring_engine *e, struct slot *s)

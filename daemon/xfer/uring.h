@@ -13,7 +13,7 @@ struct io_uring;
 struct slot {
 	enum slot_state state;
 	bool digested;
-	bool direct; /* how the write in flight was submitted */
+	bool direct; /* how the operation in flight was submitted */
 	unsigned char *data;
 	uint64_t offset; /* in the file */
 	size_t len;	 /* bytes of the file in here */
@@ -30,10 +30,10 @@ struct uring_engine {
 	unsigned int in_flight;
 	/* the shard under way */
 	struct engine_copy *copy;
-	bool direct;
-	uint64_t next;	 /* block to start (slot = block % n) */
-	uint64_t digest; /* block to digest */
-	int rc;		 /* the first failure; nothing new is started then */
+	bool direct, direct_in; /* out and in are O_DIRECT */
+	uint64_t next;		/* block to start (slot = block % n) */
+	uint64_t digest;	/* block to digest */
+	int rc;			/* the first failure; nothing new is started then */
 	struct larder_error err;
 	size_t tail_len;
 	uint64_t tail_offset;

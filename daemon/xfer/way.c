@@ -1,10 +1,11 @@
 /*
  * Owns the choice of a way, and what probes have shown. Must not touch a file or know a clock.
- * Called by large.c and shard.c.
+ * Called by pair.c.
  *
- * From another device, direct writes won by 1.1 to 1.3 in wall time, at a third of the processor
- * time. On one device it depends: on a virtual disk buffered copying of some files at once is
- * faster, on an NVMe drive with many queues direct writes are. So there the first shards go in
+ * Direct writes won by 1.1 to 1.3 in wall time when the source is memory or far away, at a third
+ * of the processor time. Reading past the page cache as well costs a quarter of it; whether it is
+ * as fast depends on the devices: on a virtual disk of one queue buffered copying of some files at
+ * once may be faster, on NVMe drives with many queues it is not. So there the first shards go in
  * turns, until each way has brought enough.
  */
 #include <linux/magic.h>
@@ -12,16 +13,16 @@
 
 #include "xfer/way.h"
 
-#define PROBE_BYTES   (UINT64_C(128) << 20) /* of each way, before it is judged */
-#define DIRECT_MARGIN 0.9 /* of the other's rate is enough: direct costs less processor */
+#define PROBE_BYTES (UINT64_C(128) << 20) /* of each way, before it is judged */
+#define PAST_MARGIN 0.9 /* of the other's rate is enough: it costs less processor */
 
 #ifndef NFS_SUPER_MAGIC
 #define NFS_SUPER_MAGIC 0x6969
 #endif
 
-void ways_init(struct ways *ways)
+void ways_init(struct ways *ways, bool deep)
 {
-	*ways = (struct ways){0};
+	*ways = (struct ways){.deep = deep};
 	pthread_mutex_init(&ways->lock, NULL);
 }
 
@@ -65,33 +66,45 @@ enum way_place way_place(dev_t source, dev_t tier, long source_type)
 	return is_network(source_type) ? PLACE_NETWORK : PLACE_OTHER;
 }
 
-static struct way_known *known_of(struct ways *ways, dev_t device)
+static struct way_known *known_of(struct ways *ways, struct way_pair pair)
 {
 	struct way_known *new;
 
 	for (unsigned int i = 0; i < WAYS_KNOWN; i++)
-		if (ways->known[i].device == device)
+		if (ways->known[i].pair.source == pair.source &&
+		    ways->known[i].pair.tier == pair.tier)
 			return &ways->known[i];
 	new = &ways->known[ways->next++ % WAYS_KNOWN];
-	*new = (struct way_known){.device = device};
+	*new = (struct way_known){.pair = pair};
 	return new;
 }
 
-struct way_choice ways_choose(struct ways *ways, enum way_place place, dev_t tier)
+/* The two that a probe compares: the one that costs less processor, and the other. */
+static enum way frugal(const struct ways *ways)
+{
+	return ways->deep ? WAY_PAST : WAY_DIRECT;
+}
+
+static enum way lavish(enum way_place place)
+{
+	return place == PLACE_SAME ? WAY_BUFFERED : WAY_DIRECT;
+}
+
+struct way_choice ways_choose(struct ways *ways, enum way_place place, struct way_pair pair)
 {
 	struct way_choice choice = {.place = place, .way = WAY_DIRECT};
+	enum way one = lavish(place), two = frugal(ways);
 	struct way_known *known;
 
-	if (place != PLACE_SAME)
+	if ((place != PLACE_SAME && place != PLACE_OTHER) || one == two)
 		return choice;
 	pthread_mutex_lock(&ways->lock);
-	known = known_of(ways, tier);
+	known = known_of(ways, pair);
 	choice.probing = !known->decided;
 	if (known->decided)
 		choice.way = known->way;
 	else
-		choice.way = known->begun[WAY_DIRECT] < known->begun[WAY_BUFFERED] ? WAY_DIRECT
-										   : WAY_BUFFERED;
+		choice.way = known->begun[two] < known->begun[one] ? two : one;
 	if (choice.probing)
 		known->begun[choice.way]++;
 	pthread_mutex_unlock(&ways->lock);
@@ -103,21 +116,20 @@ static double rate_of(const struct way_known *known, enum way way)
 	return (double)known->bytes[way] / (double)(known->ns[way] > 0 ? known->ns[way] : 1);
 }
 
-void ways_tell(struct ways *ways, dev_t tier, enum way way, uint64_t bytes, int64_t ns)
+void ways_tell(struct ways *ways, struct way_pair pair, const struct way_choice *choice,
+	       uint64_t bytes, int64_t ns)
 {
+	enum way one = lavish(choice->place), two = frugal(ways);
 	struct way_known *known;
 
 	pthread_mutex_lock(&ways->lock);
-	known = known_of(ways, tier);
-	known->bytes[way] += bytes;
-	known->ns[way] += ns;
-	if (!known->decided && known->bytes[WAY_BUFFERED] >= PROBE_BYTES &&
-	    known->bytes[WAY_DIRECT] >= PROBE_BYTES) {
+	known = known_of(ways, pair);
+	known->bytes[choice->way] += bytes;
+	known->ns[choice->way] += ns;
+	if (!known->decided && known->bytes[one] >= PROBE_BYTES &&
+	    known->bytes[two] >= PROBE_BYTES) {
 		known->decided = true;
-		known->way =
-			rate_of(known, WAY_DIRECT) >= DIRECT_MARGIN * rate_of(known, WAY_BUFFERED)
-				? WAY_DIRECT
-				: WAY_BUFFERED;
+		known->way = rate_of(known, two) >= PAST_MARGIN * rate_of(known, one) ? two : one;
 	}
 	pthread_mutex_unlock(&ways->lock);
 }

@@ -1,6 +1,6 @@
 /*
- * How a shard's bytes go, by what source and destination are. Where that does not settle it (both
- * on one device) a short probe does, and its outcome is remembered for the device.
+ * How a shard's bytes go, by what source and destination are. Where that does not settle it a short
+ * probe does, and its outcome is remembered for the pair of devices.
  */
 #ifndef XFER_WAY_H
 #define XFER_WAY_H
@@ -23,8 +23,9 @@ enum way_place {
 enum way {
 	WAY_BUFFERED, /* through the page cache, by blocking calls, some files at once */
 	WAY_DIRECT,   /* past it on the tier's side, many blocks in flight */
+	WAY_PAST,     /* past it on both sides */
 };
-#define WAYS (WAY_DIRECT + 1)
+#define WAYS (WAY_PAST + 1)
 
 struct way_choice {
 	enum way_place place;
@@ -32,9 +33,13 @@ struct way_choice {
 	bool probing; /* tell how long it took: ways_tell */
 };
 
-/* What is known of one device, or of none (device 0). */
+struct way_pair {
+	dev_t source, tier;
+};
+
+/* What is known of one pair, or of none (devices 0). */
 struct way_known {
-	dev_t device;
+	struct way_pair pair;
 	bool decided;
 	enum way way;
 	unsigned int begun[WAYS];
@@ -42,20 +47,23 @@ struct way_known {
 	int64_t ns[WAYS];
 };
 
-#define WAYS_KNOWN 8 /* devices; the oldest is forgotten */
+#define WAYS_KNOWN 8 /* pairs; the oldest is forgotten */
 struct ways {
 	pthread_mutex_t lock;
 	struct way_known known[WAYS_KNOWN]; /* (lock) */
 	unsigned int next;		    /* (lock) */
+	bool deep;
 };
 
-void ways_init(struct ways *ways);
+/* deep: there is an engine that keeps many blocks in flight, without which WAY_PAST is none. */
+void ways_init(struct ways *ways, bool deep);
 void ways_fini(struct ways *ways);
 /* source_type: f_type of statfs(2). */
 enum way_place way_place(dev_t source, dev_t tier, long source_type);
-struct way_choice ways_choose(struct ways *ways, enum way_place place, dev_t tier);
+struct way_choice ways_choose(struct ways *ways, enum way_place place, struct way_pair pair);
 /* A probe's shard: so many bytes were on the disk after so many nanoseconds. */
-void ways_tell(struct ways *ways, dev_t tier, enum way way, uint64_t bytes, int64_t ns);
+void ways_tell(struct ways *ways, struct way_pair pair, const struct way_choice *choice,
+	       uint64_t bytes, int64_t ns);
 /* "same device", …: static. */
 const char *way_place_word(enum way_place place);
 

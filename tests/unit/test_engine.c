@@ -85,6 +85,18 @@ static int open_in(struct bench *b, const char *path)
 	return fd;
 }
 
+/* Reads of it go past the page cache from now on. */
+static void past_the_cache(int in)
+{
+	if (fcntl(in, F_SETFL, fcntl(in, F_GETFL) | O_DIRECT) < 0)
+		skip_because("this file system has no direct reads");
+}
+
+static void plain(int in)
+{
+	assert_int_equal(fcntl(in, F_SETFL, fcntl(in, F_GETFL) & ~O_DIRECT), 0);
+}
+
 static int open_out(struct bench *b, bool direct)
 {
 	int fd =
@@ -118,7 +130,7 @@ static struct digest digest_fd(int fd, size_t size)
 	return digest_of(x, size);
 }
 
-static void copy_sizes(const struct engine_ops *ops, bool direct)
+static void copy_sizes(const struct engine_ops *ops, bool direct, bool past)
 {
 	static const size_t sizes[] = {1,
 				       511,
@@ -143,12 +155,15 @@ static void copy_sizes(const struct engine_ops *ops, bool direct)
 		world_file(b->world.origin, "f", sizes[i], (unsigned int)i);
 		in = open_in(b, "f");
 		out = open_out(b, direct);
+		if (past)
+			past_the_cache(in);
 		copy_init(&copy, b, in, out, sizes[i]);
 		if (ops->copy(b->engine, &copy, sizes[i], &err))
 			fail_msg("%zu bytes: %s", sizes[i], err.text);
 		assert_int_equal(copy.offset, sizes[i]);
 		assert_int_equal(copy.moved, sizes[i]);
 		assert_int_equal(b->done, sizes[i]);
+		plain(in);
 		assert_true(digest_equal(digest_final(&copy.digest), digest_fd(in, sizes[i])));
 		assert_same(in, out, sizes[i]);
 	}
@@ -178,7 +193,7 @@ static void copy_in_slices(const struct engine_ops *ops, bool direct)
 	bench_close(b);
 }
 
-static void short_source(const struct engine_ops *ops)
+static void short_source_of(const struct engine_ops *ops, bool past)
 {
 	struct bench *b = bench_open(ops);
 	struct larder_error err = {0};
@@ -188,6 +203,8 @@ static void short_source(const struct engine_ops *ops)
 	world_file(b->world.origin, "f", BLOCK * 6 + 5, 1);
 	in = open_in(b, "f");
 	out = open_out(b, true);
+	if (past)
+		past_the_cache(in);
 	copy_init(&copy, b, in, out, BLOCK * 9);
 	assert_int_equal(ops->copy(b->engine, &copy, BLOCK * 9, &err), -ESTALE);
 	assert_int_equal(copy.failed, ENGINE_SOURCE);
@@ -310,11 +327,15 @@ static void stream_failures(const struct engine_ops *ops)
 
 static void sizes_direct(const struct engine_ops *ops)
 {
-	copy_sizes(ops, true);
+	copy_sizes(ops, true, false);
 }
 static void sizes_buffered(const struct engine_ops *ops)
 {
-	copy_sizes(ops, false);
+	copy_sizes(ops, false, false);
+}
+static void short_source(const struct engine_ops *ops)
+{
+	short_source_of(ops, false);
 }
 static void slices(const struct engine_ops *ops)
 {
@@ -326,6 +347,16 @@ static void streams(const struct engine_ops *ops)
 	stream_pieces(ops, true);
 	stream_pieces(ops, false);
 }
+/* Past the page cache on both sides: io_uring's alone. */
+static void test_uring_sizes_past(void **state)
+{
+	(void)state;
+	if (engine_uring.probe(NULL))
+		skip_because("io_uring cannot be used here");
+	copy_sizes(&engine_uring, true, true);
+	short_source_of(&engine_uring, true);
+}
+
 BOTH(sizes_direct)
 BOTH(sizes_buffered)
 BOTH(slices)
@@ -342,6 +373,7 @@ int main(void)
 		cmocka_unit_test(test_uring_sizes_direct),
 		cmocka_unit_test(test_sync_sizes_buffered),
 		cmocka_unit_test(test_uring_sizes_buffered),
+		cmocka_unit_test(test_uring_sizes_past),
 		cmocka_unit_test(test_sync_slices),
 		cmocka_unit_test(test_uring_slices),
 		cmocka_unit_test(test_sync_short_source),

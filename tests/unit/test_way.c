@@ -31,14 +31,25 @@ static void test_places(void **state)
 		assert_true(*way_place_word((enum way_place)place));
 }
 
+/* A pair on one device, and one on two. */
+static struct way_pair same(dev_t device)
+{
+	return (struct way_pair){.source = device, .tier = device};
+}
+
+static struct way_pair two(dev_t source)
+{
+	return (struct way_pair){.source = source, .tier = 99};
+}
+
 static void test_elsewhere_is_direct_without_a_probe(void **state)
 {
 	struct ways ways;
 
 	(void)state;
-	ways_init(&ways);
-	for (int place = PLACE_OTHER; place <= PLACE_NETWORK; place++) {
-		struct way_choice choice = ways_choose(&ways, (enum way_place)place, 7);
+	ways_init(&ways, true);
+	for (int place = PLACE_MEMORY; place <= PLACE_NETWORK; place++) {
+		struct way_choice choice = ways_choose(&ways, (enum way_place)place, two(7));
 
 		assert_int_equal(choice.way, WAY_DIRECT);
 		assert_false(choice.probing);
@@ -46,38 +57,78 @@ static void test_elsewhere_is_direct_without_a_probe(void **state)
 	ways_fini(&ways);
 }
 
-/* Shards of 64 MB in turns, until a choice is made; milliseconds a shard of each way. */
-static enum way probed(struct ways *ways, dev_t device, int64_t buffered_ms, int64_t direct_ms)
+/*
+ * Shards of 64 MB in turns, until a choice is made; milliseconds a shard of each of two ways, of
+ * which the second is the one that costs less processor.
+ */
+static enum way probed(struct ways *ways, enum way_place place, struct way_pair pair,
+		       int64_t one_ms, int64_t two_ms)
 {
+	enum way frugal = ways->deep ? WAY_PAST : WAY_DIRECT;
 	unsigned int seen[WAYS] = {0};
 	struct way_choice choice;
 
 	for (int i = 0; i < 4; i++) {
-		choice = ways_choose(ways, PLACE_SAME, device);
+		choice = ways_choose(ways, place, pair);
 		assert_true(choice.probing);
 		seen[choice.way]++;
-		ways_tell(ways, device, choice.way, 64 * MB,
-			  MS * (choice.way == WAY_DIRECT ? direct_ms : buffered_ms));
+		ways_tell(ways, pair, &choice, 64 * MB,
+			  MS * (choice.way == frugal ? two_ms : one_ms));
 	}
-	assert_int_equal(seen[WAY_DIRECT], 2);
-	choice = ways_choose(ways, PLACE_SAME, device);
+	assert_int_equal(seen[frugal], 2);
+	choice = ways_choose(ways, place, pair);
 	assert_false(choice.probing);
 	return choice.way;
 }
 
+static enum way probed_same(struct ways *ways, dev_t device, int64_t one_ms, int64_t two_ms)
+{
+	return probed(ways, PLACE_SAME, same(device), one_ms, two_ms);
+}
+
 static void test_a_probe_decides(void **state)
+{
+	struct way_choice past = {.place = PLACE_SAME, .way = WAY_PAST};
+	struct ways ways;
+
+	(void)state;
+	ways_init(&ways, true);
+	assert_int_equal(probed_same(&ways, 1, 100, 50), WAY_PAST);
+	assert_int_equal(probed_same(&ways, 2, 100, 130), WAY_BUFFERED);
+	assert_int_equal(probed_same(&ways, 3, 100, 105), WAY_PAST); /* less processor time */
+	/* each pair has its own, and keeps it whatever is told later */
+	ways_tell(&ways, same(2), &past, 1000 * MB, MS);
+	assert_int_equal(ways_choose(&ways, PLACE_SAME, same(1)).way, WAY_PAST);
+	assert_int_equal(ways_choose(&ways, PLACE_SAME, same(2)).way, WAY_BUFFERED);
+	ways_fini(&ways);
+}
+
+/* From another device the question is how the source is read. */
+static void test_a_probe_of_two_devices(void **state)
 {
 	struct ways ways;
 
 	(void)state;
-	ways_init(&ways);
-	assert_int_equal(probed(&ways, 1, 100, 50), WAY_DIRECT);
-	assert_int_equal(probed(&ways, 2, 100, 130), WAY_BUFFERED);
-	assert_int_equal(probed(&ways, 3, 100, 105), WAY_DIRECT); /* less processor time */
-	/* each device has its own, and keeps it whatever is told later */
-	ways_tell(&ways, 2, WAY_DIRECT, 1000 * MB, MS);
-	assert_int_equal(ways_choose(&ways, PLACE_SAME, 1).way, WAY_DIRECT);
-	assert_int_equal(ways_choose(&ways, PLACE_SAME, 2).way, WAY_BUFFERED);
+	ways_init(&ways, true);
+	assert_int_equal(probed(&ways, PLACE_OTHER, two(1), 100, 50), WAY_PAST);
+	assert_int_equal(probed(&ways, PLACE_OTHER, two(2), 100, 150), WAY_DIRECT);
+	assert_int_equal(ways_choose(&ways, PLACE_OTHER, two(1)).way, WAY_PAST);
+	ways_fini(&ways);
+}
+
+/* Without io_uring nothing is read past the page cache, one block at a time. */
+static void test_without_depth(void **state)
+{
+	struct way_choice choice;
+	struct ways ways;
+
+	(void)state;
+	ways_init(&ways, false);
+	choice = ways_choose(&ways, PLACE_OTHER, two(1));
+	assert_int_equal(choice.way, WAY_DIRECT);
+	assert_false(choice.probing);
+	assert_int_equal(probed_same(&ways, 1, 100, 50), WAY_DIRECT);
+	assert_int_equal(probed_same(&ways, 2, 100, 130), WAY_BUFFERED);
 	ways_fini(&ways);
 }
 
@@ -88,24 +139,24 @@ static void test_many_at_once(void **state)
 	unsigned int seen[WAYS] = {0};
 
 	(void)state;
-	ways_init(&ways);
+	ways_init(&ways, true);
 	for (int i = 0; i < 8; i++)
-		seen[ways_choose(&ways, PLACE_SAME, 1).way]++;
+		seen[ways_choose(&ways, PLACE_SAME, same(1)).way]++;
 	assert_int_equal(seen[WAY_BUFFERED], 4);
-	assert_int_equal(probed(&ways, 1, 100, 300), WAY_BUFFERED);
+	assert_int_equal(probed_same(&ways, 1, 100, 300), WAY_BUFFERED);
 	ways_fini(&ways);
 }
 
-static void test_the_oldest_device_is_forgotten(void **state)
+static void test_the_oldest_pair_is_forgotten(void **state)
 {
 	struct ways ways;
 
 	(void)state;
-	ways_init(&ways);
+	ways_init(&ways, true);
 	for (dev_t device = 1; device <= WAYS_KNOWN + 1; device++)
-		probed(&ways, device, 100, 50);
-	assert_false(ways_choose(&ways, PLACE_SAME, WAYS_KNOWN + 1).probing);
-	assert_true(ways_choose(&ways, PLACE_SAME, 1).probing);
+		probed_same(&ways, device, 100, 50);
+	assert_false(ways_choose(&ways, PLACE_SAME, same(WAYS_KNOWN + 1)).probing);
+	assert_true(ways_choose(&ways, PLACE_SAME, same(1)).probing);
 	ways_fini(&ways);
 }
 
@@ -115,8 +166,10 @@ int main(void)
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_elsewhere_is_direct_without_a_probe),
 		cmocka_unit_test(test_a_probe_decides),
+		cmocka_unit_test(test_a_probe_of_two_devices),
+		cmocka_unit_test(test_without_depth),
 		cmocka_unit_test(test_many_at_once),
-		cmocka_unit_test(test_the_oldest_device_is_forgotten),
+		cmocka_unit_test(test_the_oldest_pair_is_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
