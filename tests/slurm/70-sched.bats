@@ -8,7 +8,7 @@ load ../lib/cluster
 
 setup_file()
 {
-	cluster_up --nodes 3 --capacity 400M --sched --placement
+	cluster_up --nodes 3 --capacity 400M --sched --placement --sched-conf 'many_copies = 3'
 	local name
 	for name in a b ahead other last; do
 		make_files "$DIR/origin/$name" 3 10000
@@ -182,6 +182,37 @@ print(s.makefile().readline())' "$DIR/sched/publisher"
 	contains "$output" 'no feature of ours'
 	lacks "$(features n3)" forged
 	lacks "$(features n3)" gpu
+}
+
+# --- copies
+
+use() { srun -Q -w "$1" --dataset="$2" true 2>/dev/null; }
+goes_first() { [[ $(larder -w "$1" evict -n --bytes 1K --raw -h -o DATASET) == "$2" ]]; }
+
+# Both took about 2 s to stage, and the rare one was used half as often: it is worth half as much, until n1 hears that
+# it has the only copy (counts double) and that all three nodes have the other (counts two thirds).
+@test "what nodes are told of copies changes what goes first" {
+	make_files "$DIR/origin/rare" 20 20000
+	publish rare:v1 "$DIR/origin/rare" --access public
+	make_files "$DIR/origin/common" 20 20000
+	publish common:v1 "$DIR/origin/common" --access public
+	node stop - larder-sched
+	larder -w n1 evict -y --bytes 400M >/dev/null 2>&1 || true
+	printf '%s\n' 'evict_grace = "0"' 'transfer_bandwidth = "200K"' >>"$DIR/n1/larder.conf"
+	larder -w n1 reload
+	stage_on n1 rare:v1
+	stage_on n1 common:v1
+	use n1 rare:v1
+	for n in n1 n1 n2 n3; do use "$n" common:v1; done
+	goes_first n1 rare:v1
+	node start - larder-sched
+	poll 60 goes_first n1 common:v1
+	larder -w n1 evict -y --bytes 400K >/dev/null
+	tree_is n1 rare:v1 ready
+	not tree_is n1 common:v1 ready
+	poll 20 not has_feature n1 ds:common:v1
+	sed -i '/^evict_grace\|^transfer_bandwidth/d' "$DIR/n1/larder.conf"
+	larder -w n1 reload
 }
 
 # --- staging ahead
