@@ -16,8 +16,9 @@ struct pair {
 	UT_hash_handle hh;
 	uint32_t job_id, uid, gid;
 	int64_t start_s;
-	int64_t sent_ms; /* 0: not yet */
-	bool planned;	 /* scratch of an update */
+	int64_t sent_ms;     /* 0: not yet */
+	int64_t unplanned_s; /* since when its job has no plan at all; 0: it has one */
+	bool planned;	     /* scratch of an update */
 	char *specs;
 	const char *node;
 	char key[]; /* the job's number and the node's name */
@@ -102,6 +103,7 @@ static int plan(struct ahead *ahead, const struct ahead_job *job, const char *no
 	pair->gid = job->gid;
 	pair->start_s = job->start_s;
 	pair->planned = true;
+	pair->unplanned_s = 0;
 	if (pair->specs)
 		return 0;
 	pair_drop(ahead, pair);
@@ -123,12 +125,27 @@ static bool runs_on(const struct ahead_job *job, const char *node)
 	return false;
 }
 
-static bool taken_over(const struct pair *pair, const struct ahead_job *jobs, size_t n)
+static const struct ahead_job *job_of(const struct pair *pair, const struct ahead_job *jobs,
+				      size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (jobs[i].id == pair->job_id)
-			return !jobs[i].pending && runs_on(&jobs[i], pair->node);
-	return false;
+			return &jobs[i];
+	return NULL;
+}
+
+/*
+ * Backfill forgets all plans when it begins a cycle, and makes them again one by one, for minutes
+ * in a long queue. A job that waits and is planned nowhere keeps what was begun for it, for a TTL.
+ */
+static bool between_plans(const struct ahead *ahead, struct pair *pair, const struct ahead_job *job,
+			  int64_t now_s)
+{
+	if (!job || !job->pending || *job->nodes || strcmp(job->specs, pair->specs) != 0)
+		return false;
+	if (!pair->unplanned_s)
+		pair->unplanned_s = now_s;
+	return now_s - pair->unplanned_s < ahead->params.ttl_ms / 1000;
 }
 
 static void say(const struct pair *pair, bool forget, ahead_order_fn fn, void *arg)
@@ -195,9 +212,15 @@ int ahead_update(struct ahead *ahead, const struct ahead_job *jobs, size_t n, in
 	rc = plan_all(ahead, soon, n_soon);
 	HASH_ITER(hh, ahead->pairs, pair, tmp)
 	{
+		const struct ahead_job *job;
+
 		if (pair->planned || rc)
 			continue;
-		if (!taken_over(pair, jobs, n))
+		job = job_of(pair, jobs, n);
+		if (between_plans(ahead, pair, job, now_s))
+			continue;
+		if (!job || job->pending ||
+		    !runs_on(job, pair->node)) /* else its request takes over */
 			say(pair, true, fn, arg);
 		pair_drop(ahead, pair);
 	}

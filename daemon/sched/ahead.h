@@ -42,7 +42,8 @@ struct ahead *ahead_create(const struct ahead_params *params);
 void ahead_destroy(struct ahead *ahead);
 /*
  * All of slurmctld's jobs that have data: new pairs are due at once; pairs that are planned no more
- * are forgotten, with an order unless the job runs on that node, where its own request takes over.
+ * are forgotten, with an order unless the job runs on that node, where its own request takes over,
+ * and after a TTL when the job has no plan at all: it is being planned again.
  * The jobs that start first win. 0 or -ENOMEM.
  */
 int ahead_update(struct ahead *ahead, const struct ahead_job *jobs, size_t n, int64_t now_s,

@@ -149,24 +149,16 @@ static int say_job(const slurm_job_info_t *info, int (*fn)(const struct slurm_ah
 	return fn(&job, arg);
 }
 
-int slurm_jobs_each(time_t *since, bool *same, int (*fn)(const struct slurm_ahead_job *, void *),
-		    void *arg, struct larder_error *err)
+int slurm_jobs_each(int (*fn)(const struct slurm_ahead_job *, void *), void *arg,
+		    struct larder_error *err)
 {
 	job_info_msg_t *jobs = NULL;
 	int rc;
 
-	*same = false;
 	errno = 0;
-	rc = slurm_load_jobs(*since, &jobs, SHOW_ALL);
-	if (rc != SLURM_SUCCESS) {
-		int error = error_of(rc);
-
-		if (error != SLURM_NO_CHANGE_IN_DATA)
-			return fail("jobs", error, err);
-		*same = true;
-		return 0;
-	}
-	*since = jobs->last_update;
+	rc = slurm_load_jobs(0, &jobs, SHOW_ALL);
+	if (rc != SLURM_SUCCESS)
+		return fail("jobs", error_of(rc), err);
 	for (uint32_t i = 0; !rc && i < jobs->record_count; i++)
 		rc = say_job(&jobs->job_array[i], fn, arg);
 	slurm_free_job_info_msg(jobs);

@@ -37,8 +37,8 @@ void slurm_begin(void);
 /* Only when something changed since *since, which it moves on; *same otherwise. NULL: always. */
 int slurm_nodes_each(time_t *since, bool *same, int (*fn)(const struct slurm_node *node, void *arg),
 		     void *arg, struct larder_error *err);
-int slurm_jobs_each(time_t *since, bool *same,
-		    int (*fn)(const struct slurm_ahead_job *job, void *arg), void *arg,
+/* All of them, each time: slurmctld does not count a plan as a change. */
+int slurm_jobs_each(int (*fn)(const struct slurm_ahead_job *job, void *arg), void *arg,
 		    struct larder_error *err);
 /* Both lists of all these nodes (a hostlist), in one request. */
 int slurm_features_set(const char *hostlist, const char *features, const char *active,

@@ -43,7 +43,7 @@ static int put_job(const struct slurm_ahead_job *job, void *arg)
 	return putchar('\n') == EOF ? -EIO : 0;
 }
 
-static int answer(const char *question, time_t *nodes_since, time_t *jobs_since)
+static int answer(const char *question, time_t *nodes_since)
 {
 	struct larder_error err = {0};
 	bool same = false;
@@ -52,7 +52,7 @@ static int answer(const char *question, time_t *nodes_since, time_t *jobs_since)
 	if (strcmp(question, "nodes") == 0)
 		rc = slurm_nodes_each(nodes_since, &same, put_node, NULL, &err);
 	else if (strcmp(question, "jobs") == 0)
-		rc = slurm_jobs_each(jobs_since, &same, put_job, NULL, &err);
+		rc = slurm_jobs_each(put_job, NULL, &err);
 	else
 		return -EINVAL;
 	if (rc) {
@@ -67,13 +67,13 @@ static int answer(const char *question, time_t *nodes_since, time_t *jobs_since)
 
 int slurm_helper_main(void)
 {
-	time_t nodes_since = 0, jobs_since = 0;
+	time_t nodes_since = 0;
 	char line[64];
 
 	slurm_begin();
 	while (fgets(line, sizeof(line), stdin)) {
 		line[strcspn(line, "\n")] = '\0';
-		if (answer(line, &nodes_since, &jobs_since))
+		if (answer(line, &nodes_since))
 			return 1;
 	}
 	return 0;

@@ -591,6 +591,38 @@ static void test_ahead(void **state)
 	ahead_destroy(ahead);
 }
 
+static void test_ahead_between_plans(void **state)
+{
+	const struct ahead_params limits = {.max = 3, .horizon_s = 600, .ttl_ms = 60000};
+	struct ahead_job jobs[] = {{1, 5, 5, true, 1500, "n1", "a:1"},
+				   {2, 5, 5, true, 1500, "n2", "a:1"}};
+	struct ahead *ahead = ahead_create(&limits);
+	struct said said;
+
+	(void)state;
+	update(ahead, jobs, 2, &said);
+	assert_string_equal(due(ahead, 10, &said), "+1@n1 +2@n2 ");
+	for (int i = 0; i < 2; i++) { /* backfill has just begun again */
+		jobs[i].nodes = "";
+		jobs[i].start_s = 0;
+	}
+	assert_string_equal(update(ahead, jobs, 2, &said), "");
+	jobs[0].nodes = "n1";
+	jobs[0].start_s = 1500;
+	assert_string_equal(update(ahead, jobs, 2, &said), "");
+	assert_string_equal(due(ahead, 20, &said), ""); /* nor is it said anew */
+	assert_int_equal(ahead_update(ahead, jobs, 2, 1000 + 59, note, &said), 0);
+	assert_int_equal(ahead_count(ahead), 2);
+	said.text[0] = '\0';
+	assert_int_equal(ahead_update(ahead, jobs, 2, 1000 + 60, note, &said), 0);
+	assert_string_equal(said.text, "-2@n2 "); /* 1 has a plan */
+	jobs[0].nodes = "";
+	said.text[0] = '\0';
+	assert_int_equal(ahead_update(ahead, jobs + 1, 1, 1061, note, &said), 0);
+	assert_string_equal(said.text, "-1@n1 "); /* it is gone */
+	ahead_destroy(ahead);
+}
+
 /* --- sentences */
 
 static int append_line(const char *text, void *arg, struct larder_error *err)
@@ -652,6 +684,7 @@ int main(void)
 		cmocka_unit_test(test_choose_what_jobs_wait_for),
 		cmocka_unit_test(test_advice),
 		cmocka_unit_test(test_ahead),
+		cmocka_unit_test(test_ahead_between_plans),
 		cmocka_unit_test(test_explain),
 	};
 
