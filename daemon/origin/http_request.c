@@ -81,11 +81,11 @@ static int judge(struct http_fetch *fetch)
 	if (fetch->sizeless)
 		fetch->size = expect.size =
 			answer.length < 0 ? UINT64_MAX : (uint64_t)answer.length;
+	if (http_answer_judge(&answer, &expect, &fetch->skip, &fetch->why))
+		return refuse(fetch, -fetch->why.code);
 	if (answer.status == 200 && fetch->only_part && fetch->start)
 		return refuse(fetch, larder_error_set(&fetch->why, ENOTSUP,
 						      "the server does not send parts"));
-	if (http_answer_judge(&answer, &expect, &fetch->skip, &fetch->why))
-		return refuse(fetch, -fetch->why.code);
 	if (answer.status == 200) { /* all of it, whatever was asked for */
 		if (fetch->part)
 			atomic_store(&fetch->source->whole, true);

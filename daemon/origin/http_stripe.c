@@ -69,12 +69,23 @@ static int timed_put(struct stripe *stripe, const void *data, size_t len)
 	return rc;
 }
 
+/* The first answer says of which version all parts must be. */
+static void note_version(struct stripe *stripe, const struct http_fetch *fetch)
+{
+	if (!*stripe->etag)
+		strcpy(stripe->etag, fetch->etag);
+	if (stripe->modified_s < 0)
+		stripe->modified_s = fetch->modified_s;
+}
+
 static int part_put(const void *data, size_t len, void *arg)
 {
 	struct part *part = arg;
 	struct stripe *stripe = part->stripe;
 	int rc;
 
+	if (len)
+		note_version(stripe, &part->fetch);
 	if (!len || !part->ahead) {
 		rc = timed_put(stripe, data, len);
 		if (!rc)
@@ -103,13 +114,10 @@ static void part_free(struct part *part)
 	part->busy = false;
 }
 
-/* All parts must be of one version; the first answer says which. */
+/* Two parts may have been asked for before either was answered. */
 static int same_version(struct stripe *stripe, const struct http_fetch *fetch)
 {
-	if (!*stripe->etag)
-		strcpy(stripe->etag, fetch->etag);
-	if (stripe->modified_s < 0)
-		stripe->modified_s = fetch->modified_s;
+	note_version(stripe, fetch);
 	if ((!*fetch->etag || strcmp(fetch->etag, stripe->etag) == 0) &&
 	    (fetch->modified_s < 0 || fetch->modified_s == stripe->modified_s))
 		return 0;
