@@ -122,8 +122,9 @@ int http_status_refuse(long status, bool tls, struct larder_error *err)
 	case 401:
 		return larder_error_set(
 			err, EACCES,
-			"the server wants to know who asks (HTTP status 401); larder "
-			"has no credentials for web servers yet");
+			"the server wants to know who asks (HTTP status 401); a dataset of "
+			"the catalog is read with no credentials but a client certificate, "
+			"a user's own with those of that user's file");
 	case 407:
 		return larder_error_set(
 			err, EACCES,

@@ -228,7 +228,7 @@ moved_some() { [[ $(larder status --json 2>/dev/null | jq '[.transfers[]?.done |
 	web_start
 	web_dataset d:v1 1 1000 "$WEB"
 	daemon_start
-	for want in '401,no credentials' '403,does not let this node' '404,not there any more' '416,ends before the byte'; do
+	for want in '401,no credentials but a client certificate' '403,does not let this node' '404,not there any more' '416,ends before the byte'; do
 		: >"$T/web.log"
 		fault status "${want%%,*}"
 		fails d:v1 "${want#*,}" "${want%%,*}" f00000

@@ -160,10 +160,10 @@ fail_with()
 
 now_ms() { printf '%s' $((${EPOCHREALTIME/[.,]/} / 1000)); }
 
-# poll SECONDS COMMAND…
+# poll SECONDS COMMAND…: what a quiet machine needs at most; a loaded one, or a sanitizer, has three times that.
 poll()
 {
-	local deadline=$(($(now_ms) + $1 * 1000))
+	local deadline=$(($(now_ms) + $1 * 3000))
 	shift
 	until "$@"; do
 		[[ $(now_ms) -lt $deadline ]] || return 1

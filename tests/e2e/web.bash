@@ -85,7 +85,7 @@ web_start()
 {
 	python3 "$BATS_TEST_DIRNAME/faultweb.py" "$T/web" "$T/web.port" "$T/web.log" </dev/null >"$T/web.out" 2>&1 3>&- &
 	WEB_PID=$!
-	poll 10 test -s "$T/web.port"
+	poll 10 test -s "$T/web.port" || fail_with "faultweb.py: $(<"$T/web.out")"
 	WEB=http://127.0.0.1:$(<"$T/web.port")
 }
 
