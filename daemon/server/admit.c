@@ -287,7 +287,7 @@ static int take_all(struct request *request, struct larder_error *err)
 	struct inventory *inv = request->d->inv;
 	const struct want *failed;
 	enum larder_outcome outcome;
-	int rc = inventory_begin_brief(inv, err);
+	int rc = inventory_begin(inv, err);
 
 	if (!rc && request->mode != LARDER_MODE_BYPASS && manifest_missing(request))
 		rc = 1;
@@ -302,8 +302,6 @@ static int take_all(struct request *request, struct larder_error *err)
 		inventory_rollback(inv);
 		request->counted = false;
 	}
-	if (inventory_unwritten(inv)) /* events and counts: when the answers are out */
-		sd_event_source_set_enabled(request->d->inv_idle, SD_EVENT_ONESHOT);
 	request->ready_saved = !rc && outcome == LARDER_OUTCOME_READY;
 	return rc;
 }

@@ -55,7 +55,7 @@ struct larderd {
 	struct worker_pool *workers; /* short work: plans, weights, surveys */
 	struct worker_pool *slow;    /* long work: trash, verify, recover */
 	struct inventory *inv;
-	sd_event_source *inv_source, *inv_idle; /* barriers; what brief transactions left */
+	sd_event_source *inv_source;
 	struct source_options origin_options;	/* borrows from config; the pool borrows it */
 	char *no_proxy;				/* of origin_options */
 	struct origin_limits *limits;		/* of origin_options */

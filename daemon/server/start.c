@@ -89,30 +89,6 @@ static int on_barriers(sd_event_source *source, int fd, uint32_t revents, void *
 	return 0;
 }
 
-static int on_idle(sd_event_source *source, void *arg)
-{
-	struct larderd *d = arg;
-
-	(void)source;
-	inventory_flush(d->inv);
-	return 0;
-}
-
-/* Barriers; and, when nothing else is to do, what brief transactions left to write. */
-static int watch_inventory(struct larderd *d, struct larder_error *err)
-{
-	int rc = sd_event_add_io(d->event, &d->inv_source, inventory_fd(d->inv), EPOLLIN,
-				 on_barriers, d);
-
-	if (rc >= 0)
-		rc = sd_event_add_defer(d->event, &d->inv_idle, on_idle, d);
-	if (rc >= 0)
-		rc = sd_event_source_set_priority(d->inv_idle, SD_EVENT_PRIORITY_IDLE);
-	if (rc >= 0)
-		rc = sd_event_source_set_enabled(d->inv_idle, SD_EVENT_OFF);
-	return rc < 0 ? larder_error_set(err, rc, "event loop: %s", strerror(-rc)) : 0;
-}
-
 static int open_inventory(struct larderd *d, bool *fresh, struct larder_error *err)
 {
 	struct larder_error ignored;
@@ -131,7 +107,9 @@ static int open_inventory(struct larderd *d, bool *fresh, struct larder_error *e
 	if (!inventory_meta_get(d->inv, "inflation", value, sizeof(value), &ignored))
 		d->inflation = strtod(value, NULL);
 	inventory_meta_get(d->inv, "drained", d->drained, sizeof(d->drained), &ignored);
-	return watch_inventory(d, err);
+	rc = sd_event_add_io(d->event, &d->inv_source, inventory_fd(d->inv), EPOLLIN, on_barriers,
+			     d);
+	return rc < 0 ? larder_error_set(err, rc, "event loop: %s", strerror(-rc)) : 0;
 }
 
 /* Jobs find their trees below it; on the host it stays empty. */
@@ -404,7 +382,6 @@ void larderd_stop(struct larderd *d)
 	free(d->tiers);
 	sd_event_source_unref(d->stop_timer);
 	sd_event_source_unref(d->inv_source);
-	sd_event_source_unref(d->inv_idle);
 	inventory_close(d->inv);
 	sd_event_unref(d->event);
 }

@@ -286,9 +286,6 @@ void inventory_close(struct inventory *inv)
 		return;
 	if (inv->in_tx)
 		inventory_rollback(inv);
-	if (inv->db)
-		inventory_flush(inv);
-	inv_later_drop(&inv->kept);
 	close_database(inv);
 	larder_cleanup_fd(&inv->lock_fd);
 	larder_cleanup_fd(&inv->dir_fd);

@@ -126,15 +126,10 @@ int inventory_set_recovered(struct inventory *inv, struct larder_error *err);
  * of commit too. A function below that fails has changed nothing, inside a transaction as well.
  */
 int inventory_begin(struct inventory *inv, struct larder_error *err);
-/* The same, but its events and counts are written with the next ordinary one, or by flush. */
-int inventory_begin_brief(struct inventory *inv, struct larder_error *err);
 int inventory_commit(struct inventory *inv, struct larder_error *err);
 void inventory_rollback(struct inventory *inv);
 /* Is a transaction open? Then functions below join it; else each is one of its own. */
 bool inventory_in_tx(const struct inventory *inv);
-/* Did brief transactions leave something to write? And: write it, in a transaction of its own. */
-bool inventory_unwritten(const struct inventory *inv);
-void inventory_flush(struct inventory *inv);
 
 /*
  * Everything committed before this call is on stable storage when fn is called, from

@@ -122,6 +122,7 @@ int inventory_tier_replace(struct inventory *inv, const char *name, const char *
 int inventory_event_add(struct inventory *inv, int64_t now_s, const char *what, const char *fmt,
 			...)
 {
+	auto_stmt st = inv_stmt(inv, INV_EVENT_ADD);
 	struct inv_event event;
 	struct larder_error ignored;
 	va_list args;
@@ -131,13 +132,6 @@ int inventory_event_add(struct inventory *inv, int64_t now_s, const char *what, 
 	va_start(args, fmt);
 	(void)vsnprintf(event.text, sizeof(event.text), fmt, args);
 	va_end(args);
-	if (inv->brief) {
-		inv->told.any = true;
-		return inv_later_event(&inv->told, now_s, event.what, event.text);
-	}
-	inventory_flush(inv); /* their order is that of what happened */
-	auto_stmt st = inv_stmt(inv, INV_EVENT_ADD);
-
 	inv_bind_i64(st, 1, now_s);
 	inv_bind_text(st, 2, event.what);
 	inv_bind_text(st, 3, event.text);
@@ -147,11 +141,9 @@ int inventory_event_add(struct inventory *inv, int64_t now_s, const char *what, 
 int inventory_event_each(struct inventory *inv, uint64_t after, uint32_t limit, const char *what,
 			 inventory_event_fn fn, void *arg, struct larder_error *err)
 {
+	auto_stmt st = inv_stmt(inv, INV_EVENT_EACH);
 	struct inv_event event;
 	int rc;
-
-	inventory_flush(inv);
-	auto_stmt st = inv_stmt(inv, INV_EVENT_EACH);
 
 	inv_bind_u64(st, 1, after);
 	inv_bind_i64(st, 2, limit);
@@ -193,17 +185,11 @@ static const struct {
 
 int inventory_count(struct inventory *inv, enum inv_counter counter, uint64_t delta)
 {
+	auto_stmt st = inv_stmt(inv, INV_COUNTER_ADD);
 	struct larder_error ignored;
 
 	if (delta == 0)
 		return 0;
-	if (inv->brief) {
-		inv->told.any = true;
-		inv->told.counts[counter] += delta;
-		return 0;
-	}
-	auto_stmt st = inv_stmt(inv, INV_COUNTER_ADD);
-
 	inv_bind_text(st, 1, counters[counter].name);
 	inv_bind_u64(st, 2, delta);
 	return inv_run(inv, st, &ignored);
@@ -230,7 +216,6 @@ int inventory_counter_each(struct inventory *inv,
 				     const char *help, uint64_t value, void *arg),
 			   void *arg, struct larder_error *err)
 {
-	inventory_flush(inv);
 	for (unsigned int i = 0; i < INV_COUNTERS; i++) {
 		uint64_t value;
 		int rc = counter_get(inv, counters[i].name, &value, err);

@@ -141,30 +141,14 @@ static int run_named(struct inventory *inv, enum inv_sql which, struct larder_er
 	return inv_run(inv, st, err);
 }
 
-int inv_begin(struct inventory *inv, struct larder_error *err)
+int inventory_begin(struct inventory *inv, struct larder_error *err)
 {
 	int rc;
 
 	assert(!inv->in_tx);
 	rc = run_named(inv, INV_BEGIN, err);
 	inv->in_tx = rc == 0;
-	inv->brief = inv->written = false;
 	return rc;
-}
-
-/* What brief ones left comes first. If it cannot be written it stays, and the work goes on. */
-int inventory_begin(struct inventory *inv, struct larder_error *err)
-{
-	struct larder_error ignored;
-	int rc = inv_begin(inv, err);
-
-	if (rc || !inv->kept.any)
-		return rc;
-	rc = run_named(inv, INV_INNER_BEGIN, &ignored);
-	if (!rc)
-		rc = inv_leave(inv, false, inv_later_write(inv, &inv->kept), &ignored);
-	inv->written = rc == 0;
-	return 0;
 }
 
 int inventory_commit(struct inventory *inv, struct larder_error *err)
@@ -173,15 +157,10 @@ int inventory_commit(struct inventory *inv, struct larder_error *err)
 
 	assert(inv->in_tx);
 	rc = run_named(inv, INV_COMMIT, err);
-	if (rc) {
+	if (rc)
 		inventory_rollback(inv);
-		return rc;
-	}
-	if (inv->written)
-		inv_later_drop(&inv->kept);
-	inv_later_move(&inv->told, &inv->kept);
-	inv->in_tx = inv->brief = inv->written = false;
-	return 0;
+	inv->in_tx = false;
+	return rc;
 }
 
 void inventory_rollback(struct inventory *inv)
@@ -190,8 +169,7 @@ void inventory_rollback(struct inventory *inv)
 
 	if (inv->in_tx && !sqlite3_get_autocommit(inv->db))
 		(void)run_named(inv, INV_ROLLBACK, &ignored);
-	inv_later_drop(&inv->told);
-	inv->in_tx = inv->brief = inv->written = false;
+	inv->in_tx = false;
 	/* The block of numbers may have been reserved in what is gone now: reserve again. */
 	inv->seq_limit = inv->seq;
 }

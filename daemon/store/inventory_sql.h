@@ -18,26 +18,14 @@ enum inv_sql {
 };
 
 struct inv_sync;
-struct later_event;
-
-/* Events and counts that are to be written. */
-struct inv_later {
-	bool any;
-	unsigned int n; /* events */
-	struct later_event *first, *last;
-	uint64_t counts[INV_COUNTERS];
-};
 
 struct inventory {
 	sqlite3 *db;
 	sqlite3_stmt *stmts[INV_SQLS];
-	bool in_tx;		     /* ours; SQLite may have rolled back by itself meanwhile */
-	bool brief;		     /* the open one: what it tells is kept for later */
-	bool written;		     /* the open one has written what was kept */
-	struct inv_later told, kept; /* by the open one; by those that are committed */
-	unsigned int walking;	     /* callbacks that are running: they may not write */
-	uint64_t seq;		     /* the last that was given out */
-	uint64_t seq_limit;	     /* up to here the database knows */
+	bool in_tx;	      /* ours; SQLite may have rolled back by itself meanwhile */
+	unsigned int walking; /* callbacks that are running: they may not write */
+	uint64_t seq;	      /* the last that was given out */
+	uint64_t seq_limit;   /* up to here the database knows */
 	int dir_fd, lock_fd;
 	char *dir, *path; /* STATE, STATE/inventory.db */
 	struct inv_sync *sync;
@@ -92,17 +80,6 @@ uint64_t inv_read_u64(struct inv_row *row);
 uint32_t inv_read_u32(struct inv_row *row);
 double inv_read_real(struct inv_row *row);
 int inv_read_end(const struct inv_row *row, const char *what, struct larder_error *err);
-
-/* BEGIN alone. */
-int inv_begin(struct inventory *inv, struct larder_error *err);
-
-/* --- inventory_later.c */
-int inv_later_event(struct inv_later *later, int64_t at_s, const char *what, const char *text);
-void inv_later_drop(struct inv_later *later);
-/* Behind what is there; leaves `from` empty. */
-void inv_later_move(struct inv_later *from, struct inv_later *to);
-/* As rows of the open transaction. */
-int inv_later_write(struct inventory *inv, const struct inv_later *later);
 
 /* --- inventory_schema.c */
 int inv_migrate(sqlite3 *db, const char *path, struct larder_error *err);

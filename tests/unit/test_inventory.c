@@ -894,68 +894,6 @@ static void counters_change_with_what_they_count(void **state)
 	assert_int_equal(sums(w).of[INV_COUNTER_misses], 0);
 }
 
-static void tell_briefly(struct world *w, int n)
-{
-	ok(inventory_begin_brief(w->inv, &w->err));
-	assert_int_equal(inventory_event_add(w->inv, NOW, "brief", "n=%d", n), 0);
-	assert_int_equal(inventory_count(w->inv, INV_COUNTER_hits, 1), 0);
-	ok(inventory_commit(w->inv, &w->err));
-	assert_true(inventory_unwritten(w->inv));
-}
-
-static void what_a_brief_one_tells_comes_before_the_next(void **state)
-{
-	struct world *w = *state;
-
-	tell_briefly(w, 1);
-	tell_briefly(w, 2);
-	ok(inventory_begin(w->inv, &w->err));
-	assert_int_equal(inventory_event_add(w->inv, NOW, "x", "y"), 0);
-	ok(inventory_commit(w->inv, &w->err));
-	assert_false(inventory_unwritten(w->inv));
-	tell_briefly(w, 3);
-	assert_int_equal(inventory_event_add(w->inv, NOW, "x", "z"), 0);
-	expect_events(w, 0, 10, "", "1=brief/n=1 2=brief/n=2 3=x/y 4=brief/n=3 5=x/z ");
-	assert_int_equal(sums(w).of[INV_COUNTER_hits], 3);
-	tell_briefly(w, 4);
-	inventory_flush(w->inv);
-	assert_false(inventory_unwritten(w->inv));
-	tell_briefly(w, 5);
-	reopen(w); /* an end in order loses nothing */
-	expect_events(w, 5, 10, "", "6=brief/n=4 7=brief/n=5 ");
-	assert_int_equal(sums(w).of[INV_COUNTER_hits], 5);
-}
-
-static void what_is_rolled_back_tells_nothing(void **state)
-{
-	struct world *w = *state;
-
-	tell_briefly(w, 1);
-	ok(inventory_begin_brief(w->inv, &w->err));
-	assert_int_equal(inventory_event_add(w->inv, NOW, "brief", "n=2"), 0);
-	assert_int_equal(inventory_count(w->inv, INV_COUNTER_hits, 10), 0);
-	inventory_rollback(w->inv);
-	ok(inventory_begin(w->inv, &w->err));
-	assert_int_equal(inventory_event_add(w->inv, NOW, "x", "y"), 0);
-	inventory_rollback(w->inv);
-	assert_true(inventory_unwritten(w->inv)); /* the first one was committed */
-	expect_events(w, 0, 10, "", "1=brief/n=1 ");
-	assert_int_equal(sums(w).of[INV_COUNTER_hits], 1);
-}
-
-static void brief_ones_do_not_pile_up(void **state)
-{
-	struct world *w = *state;
-
-	for (int i = 0; i < 256; i++)
-		tell_briefly(w, i);
-	ok(inventory_begin_brief(w->inv, &w->err));
-	assert_int_equal(inventory_event_add(w->inv, NOW, "x", "y"), 0);
-	ok(inventory_commit(w->inv, &w->err));
-	assert_false(inventory_unwritten(w->inv));
-	expect_events(w, 255, 10, "", "256=brief/n=255 257=x/y ");
-}
-
 static void a_counter_stops_at_its_limit(void **state)
 {
 	struct world *w = *state;
@@ -1345,9 +1283,6 @@ int main(void)
 		TEST(the_log_gives_the_newest_oldest_first),
 		TEST(a_long_event_is_cut),
 		TEST(counters_change_with_what_they_count),
-		TEST(what_a_brief_one_tells_comes_before_the_next),
-		TEST(what_is_rolled_back_tells_nothing),
-		TEST(brief_ones_do_not_pile_up),
 		TEST(a_counter_stops_at_its_limit),
 		TEST(values_are_kept),
 		TEST(another_disk_under_a_tiers_name_is_noticed),
