@@ -9,10 +9,9 @@
 #include <errno.h>
 #include <time.h>
 
-#define PAGE_BYTES  4096
-#define LOG_PAGES   ((4 << 20) / PAGE_BYTES)  /* checkpoint above this, when idle */
-#define LOG_URGENT  ((12 << 20) / PAGE_BYTES) /* so much further: idle or not */
-#define LOG_INSIST  ((32 << 20) / PAGE_BYTES) /* the writer waits while the rest is copied */
+#define LOG_BYTES   (4 << 20)  /* checkpoint above this, when idle */
+#define LOG_URGENT  (12 << 20) /* so much further: idle or not */
+#define LOG_INSIST  (32 << 20) /* the writer waits while the rest is copied */
 #define IDLE_MS	    100
 #define OWN_BUSY_MS 250 /* how long a foreign reader (an admin's sqlite3) may hold that up */
 #define INSIST_MS   500 /* how long the control thread ever waits for it */
@@ -49,7 +48,7 @@ static int on_mark(void *arg, sqlite3 *db, const char *name, int pages)
 	struct inv_sync *s = arg;
 
 	(void)db, (void)name;
-	s->mark_pages = pages;
+	s->mark_bytes = pages * s->page_bytes;
 	return SQLITE_OK;
 }
 
@@ -86,24 +85,24 @@ static int checkpoint(struct inv_sync *s, bool insist, bool *begun_anew)
 	}
 	if (rc == SQLITE_OK && insist)
 		rc = insist_on_rest(s);
-	s->mark_pages = 0;
+	s->mark_bytes = 0;
 	if (rc == SQLITE_OK) {
 		rc = sqlite3_step(s->mark);
 		rc = rc == SQLITE_DONE ? SQLITE_OK : rc;
 		(void)sqlite3_reset(s->mark);
 	}
-	*begun_anew = s->mark_pages > 0 && s->mark_pages < LOG_PAGES;
+	*begun_anew = s->mark_bytes > 0 && s->mark_bytes < LOG_BYTES;
 	return is_lost_write(rc) ? -EIO : 0;
 }
 
 void inv_checkpoint_run(struct inv_sync *s)
 {
-	int before = s->log_pages;
+	int64_t before = s->log_bytes;
 	bool begun_anew = false;
 	int rc;
 
 	/* The next commit tells how much is left; without one there is nothing to gain. */
-	s->log_pages = 0;
+	s->log_bytes = 0;
 	pthread_mutex_unlock(&s->lock);
 	rc = checkpoint(s, before >= LOG_INSIST, &begun_anew);
 	pthread_mutex_lock(&s->lock);
@@ -112,17 +111,17 @@ void inv_checkpoint_run(struct inv_sync *s)
 	s->insisting = false;
 	pthread_cond_signal(&s->rested);
 	/* Held up by commits or a reader: not again at once, but when it has grown as much. */
-	s->due_pages = begun_anew ? LOG_PAGES : before + LOG_PAGES;
+	s->due_bytes = begun_anew ? LOG_BYTES : before + LOG_BYTES;
 }
 
 bool inv_checkpoint_due(const struct inv_sync *s)
 {
-	return !s->stuck && s->log_pages >= s->due_pages;
+	return !s->stuck && s->log_bytes >= s->due_bytes;
 }
 
 static bool log_urgent(const struct inv_sync *s)
 {
-	return !s->stuck && s->log_pages >= s->due_pages + LOG_URGENT;
+	return !s->stuck && s->log_bytes >= s->due_bytes + LOG_URGENT;
 }
 
 bool inv_checkpoint_wait(struct inv_sync *s)
@@ -161,7 +160,7 @@ static int on_commit(void *arg, sqlite3 *db, const char *name, int pages)
 	due = inv_checkpoint_due(s);
 	urgent = log_urgent(s);
 	s->commits++;
-	s->log_pages = pages;
+	s->log_bytes = pages * s->page_bytes;
 	/* Waking it once is enough to begin, once more to hurry. */
 	if (due != inv_checkpoint_due(s) || urgent != log_urgent(s))
 		pthread_cond_signal(&s->wake);
@@ -169,6 +168,21 @@ static int on_commit(void *arg, sqlite3 *db, const char *name, int pages)
 		wait_for_rest(s);
 	pthread_mutex_unlock(&s->lock);
 	return SQLITE_OK;
+}
+
+/* An inventory that an older larderd made has larger pages. */
+static int page_bytes(struct inv_sync *s, struct larder_error *err)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = 0;
+
+	if (sqlite3_prepare_v2(s->db, "PRAGMA page_size", -1, &st, NULL) != SQLITE_OK ||
+	    sqlite3_step(st) != SQLITE_ROW)
+		rc = inv_fail(s->db, err, "page_size");
+	else
+		s->page_bytes = sqlite3_column_int64(st, 0);
+	sqlite3_finalize(st);
+	return rc;
 }
 
 int inv_checkpoint_open(struct inventory *inv, struct inv_sync *s, struct larder_error *err)
@@ -183,9 +197,12 @@ int inv_checkpoint_open(struct inventory *inv, struct inv_sync *s, struct larder
 		rc = inv_fail(s->db, err, "prepare");
 	if (rc)
 		return rc;
+	rc = page_bytes(s, err);
+	if (rc)
+		return rc;
 	(void)sqlite3_busy_timeout(s->db, OWN_BUSY_MS);
 	(void)sqlite3_wal_hook(s->db, on_mark, s);
-	s->due_pages = LOG_PAGES;
+	s->due_bytes = LOG_BYTES;
 	(void)sqlite3_wal_hook(inv->db, on_commit, s);
 	return 0;
 }

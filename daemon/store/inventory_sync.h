@@ -24,16 +24,17 @@ struct inv_sync {
 	sqlite3 *db;	    /* the thread's own */
 	sqlite3_stmt *mark; /* its small commit */
 	/* under lock */
-	uint64_t asked; /* the last ticket */
-	uint64_t done;	/* tickets up to this are answered */
-	uint64_t good;	/* and up to this well */
-	int stuck;	/* -errno of the first failure; for ever */
-	int log_pages;	/* frames in the log after the last commit */
-	int due_pages;	/* checkpoint above this */
-	bool insisting; /* the control thread's commits wait */
+	uint64_t asked;	   /* the last ticket */
+	uint64_t done;	   /* tickets up to this are answered */
+	uint64_t good;	   /* and up to this well */
+	int stuck;	   /* -errno of the first failure; for ever */
+	int64_t log_bytes; /* pages in the log after the last commit */
+	int64_t due_bytes; /* checkpoint above this */
+	bool insisting;	   /* the control thread's commits wait */
 	uint64_t commits;
 	bool stop;
-	int mark_pages; /* the thread's: frames in the log after its small commit */
+	int64_t mark_bytes; /* the thread's: pages in the log after its small commit */
+	int64_t page_bytes;
 	/* the control thread's */
 	struct waiter *first, **last;
 };

@@ -25,6 +25,7 @@
 #define NOW	   INT64_C(1700000000)
 #define IMAGES_MAX 16
 #define BLOCK	   4096
+#define BITS	   40000000 /* their pages in the log are more than a checkpoint waits for */
 
 enum file { DB, WAL, FILES };
 
@@ -411,11 +412,11 @@ static void a_failed_sync_is_never_forgotten(void **state)
 static void after_a_failed_sync_nothing_is_checkpointed(void **state)
 {
 	struct world *w = *state;
-	uint64_t id = insert(w, 1, 20000000);
+	uint64_t id = insert(w, 1, BITS);
 
 	fail_nth(WAL, 1, ENOSPC);
 	assert_int_equal(barrier(w), -ENOSPC);
-	write_much(w, id, 20000000);
+	write_much(w, id, BITS);
 	assert_int_equal(barrier(w), -ENOSPC);
 	usleep(300000); /* three times the idle time: it would have begun */
 	assert_int_equal(syncs_of(DB), 0);
@@ -428,10 +429,10 @@ static void after_a_failed_sync_nothing_is_checkpointed(void **state)
 static void a_checkpoint_that_loses_writes_sticks_too(void **state)
 {
 	struct world *w = *state;
-	uint64_t id = insert(w, 1, 20000000);
+	uint64_t id = insert(w, 1, BITS);
 
 	fail_nth(DB, 1, EIO);
-	write_much(w, id, 20000000);
+	write_much(w, id, BITS);
 	assert_true(wait_for(&hook.of[DB], 1));
 	for (int i = 0; i < 1000 && !inventory_stuck(w->inv); i++)
 		usleep(1000);
@@ -452,10 +453,10 @@ static long log_mb(struct world *w)
 static void an_idle_log_is_begun_anew_off_the_control_thread(void **state)
 {
 	struct world *w = *state;
-	uint64_t id = insert(w, 1, 20000000);
+	uint64_t id = insert(w, 1, BITS);
 
 	for (unsigned int round = 1; round <= 5; round++) {
-		write_much(w, id, 20000000);
+		write_much(w, id, BITS);
 		assert_int_equal(barrier(w), 0);
 		assert_true(wait_for(&hook.of[DB], round));
 		usleep(200000); /* the small commit with which the thread begins the log anew */
@@ -463,7 +464,7 @@ static void an_idle_log_is_begun_anew_off_the_control_thread(void **state)
 	assert_int_equal(count(&hook.by_control), 0);
 	assert_true(count(&hook.by_thread) >= 15); /* barrier, log, database of each round */
 	/* It has the length of one round, not of five. */
-	print_message("  the log is %ld MB after 25 MB\n", log_mb(w));
+	print_message("  the log is %ld MB after five rounds\n", log_mb(w));
 	assert_true(log_mb(w) < 12);
 }
 
@@ -471,13 +472,13 @@ static void an_idle_log_is_begun_anew_off_the_control_thread(void **state)
 static void a_busy_log_is_begun_anew_too(void **state)
 {
 	struct world *w = *state;
-	uint64_t id = insert(w, 1, 20000000);
+	uint64_t id = insert(w, 1, BITS);
 
 	unsigned int round = 0;
 
 	/* On a disk that is slow just now it waits for quick syncs: more is written then. */
 	do {
-		write_much(w, id, 20000000);
+		write_much(w, id, BITS);
 		for (unsigned int i = 0; i < 300; i++)
 			insert(w, round * 1000 + i + 2, 8);
 		round++;
@@ -514,7 +515,7 @@ static void check_cut(struct world *w, unsigned int n)
 static void what_was_confirmed_survives_a_power_cut(void **state)
 {
 	struct world *w = *state;
-	const uint64_t shards = 20000000;
+	const uint64_t shards = BITS;
 	uint64_t id;
 	unsigned int cuts;
 
