@@ -35,7 +35,8 @@ static int errno_of(sqlite3 *db)
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB: return EUCLEAN;
 	case SQLITE_BUSY:
-	case SQLITE_LOCKED: return EBUSY;
+	case SQLITE_LOCKED:
+	case SQLITE_PROTOCOL: return EBUSY;
 	case SQLITE_FULL: return ENOSPC;
 	case SQLITE_NOMEM: return ENOMEM;
 	case SQLITE_READONLY: return EROFS;

@@ -88,6 +88,14 @@ int inv_fill_words(sqlite3 *db, struct larder_error *err);
 /* --- inventory_vfs.c: the name of the VFS for connections; NULL: no memory */
 const char *inv_vfs(void);
 
+/* --- inventory_lock.c */
+struct inv_locks;
+/* NULL: no memory. For the VFS, which stays as long as the process. */
+struct inv_locks *inv_locks_create(void);
+/* That database, just opened by the system's VFS, is locked by our table from now on until it is
+ * closed. SQLITE_OK or SQLITE_NOMEM. */
+int inv_lock_adopt(struct inv_locks *locks, const char *path, sqlite3_file *file);
+
 /* --- inventory.c: a connection with our settings */
 int inv_connect(const char *path, sqlite3 **db, struct larder_error *err);
 

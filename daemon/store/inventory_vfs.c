@@ -1,6 +1,7 @@
 /*
  * A VFS for SQLite that writes the log's frames of one commit with one call: SQLite writes each
- * frame in two, head and page, and a lease's commit has several. All else is the system's own VFS.
+ * frame in two, head and page, and a lease's commit has several. Locks of the log's index are
+ * inventory_lock.c's; all else is the system's own VFS.
  * Must not: hold back anything once a commit's last frame was written, or reorder writes.
  * Used by inventory.c when it opens a connection.
  *
@@ -28,6 +29,12 @@ struct log_file {
 	int len;
 	bool commit; /* the last head was that of a commit's last frame */
 	unsigned char *bytes;
+};
+
+struct vfs {
+	sqlite3_vfs vfs;
+	sqlite3_vfs *system;
+	struct inv_locks *locks;
 };
 
 static struct log_file *log_of(sqlite3_file *file)
@@ -181,12 +188,30 @@ static const sqlite3_io_methods log_methods = {
 	.xDeviceCharacteristics = log_device,
 };
 
+static int database_open(struct vfs *ours, const char *name, sqlite3_file *file, int flags,
+			 int *got)
+{
+	int rc = ours->system->xOpen(ours->system, name, file, flags, got);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = inv_lock_adopt(ours->locks, name, file);
+	if (rc == SQLITE_OK)
+		return rc;
+	(void)file->pMethods->xClose(file);
+	file->pMethods = NULL;
+	return rc;
+}
+
 static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *got)
 {
-	sqlite3_vfs *system = vfs->pAppData;
+	struct vfs *ours = vfs->pAppData;
+	sqlite3_vfs *system = ours->system;
 	struct log_file *log = log_of(file);
 	int rc;
 
+	if (flags & SQLITE_OPEN_MAIN_DB)
+		return database_open(ours, name, file, flags, got);
 	if (!(flags & SQLITE_OPEN_WAL))
 		return system->xOpen(system, name, file, flags, got);
 	*log = (struct log_file){.real = (sqlite3_file *)(void *)(log + 1)};
@@ -201,24 +226,42 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
 	return rc;
 }
 
+static struct vfs *vfs_create(sqlite3_vfs *system)
+{
+	struct vfs *ours = system ? calloc(1, sizeof(*ours)) : NULL;
+
+	if (!ours)
+		return NULL;
+	ours->system = system;
+	ours->locks = inv_locks_create();
+	if (!ours->locks) {
+		free(ours);
+		return NULL;
+	}
+	ours->vfs = *system; /* its other functions do not ask which vfs they are called for */
+	ours->vfs.zName = VFS_NAME;
+	ours->vfs.pAppData = ours;
+	ours->vfs.pNext = NULL;
+	ours->vfs.szOsFile += (int)sizeof(struct log_file);
+	ours->vfs.xOpen = vfs_open;
+	return ours;
+}
+
 /* SQLite keeps the list of them, so it stays there until the process ends. */
 const char *inv_vfs(void)
 {
-	sqlite3_vfs *system = sqlite3_vfs_find(NULL), *vfs;
+	struct vfs *ours;
 
+	/* How much memory it has nobody asks, and counting takes a mutex each time. Too late and
+	 * of no effect when SQLite is in use already. */
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	if (sqlite3_vfs_find(VFS_NAME))
 		return VFS_NAME;
-	vfs = system ? malloc(sizeof(*vfs)) : NULL;
-	if (!vfs)
-		return NULL;
-	*vfs = *system; /* its other functions do not ask which vfs they are called for */
-	vfs->zName = VFS_NAME;
-	vfs->pAppData = system;
-	vfs->pNext = NULL;
-	vfs->szOsFile += (int)sizeof(struct log_file);
-	vfs->xOpen = vfs_open;
-	if (sqlite3_vfs_register(vfs, 0) == SQLITE_OK)
+	ours = vfs_create(sqlite3_vfs_find(NULL));
+	if (ours && sqlite3_vfs_register(&ours->vfs, 0) == SQLITE_OK)
 		return VFS_NAME;
-	free(vfs);
+	if (ours)
+		free(ours->locks);
+	free(ours);
 	return NULL;
 }

@@ -6,7 +6,13 @@ load lib
 setup() { place_setup; }
 teardown() { place_teardown; }
 
-rows() { sqlite3 "$T/state/inventory.db" "SELECT coalesce(group_concat($1), '') FROM $2"; }
+# Of a copy: while larderd runs nobody else may read its inventory.
+rows() {
+	cp "$T/state/inventory.db" "$T/copy.db"
+	cp "$T/state/inventory.db-wal" "$T/copy.db-wal"
+	sqlite3 "$T/copy.db" "SELECT coalesce(group_concat($1), '') FROM $2"
+	rm -f "$T"/copy.db*
+}
 head_of() { printf '%s\n' "$T/catalog/${1/://}.manifest"; }
 
 # vanish SECONDS COMMAND…: killed when it takes longer, without a word.

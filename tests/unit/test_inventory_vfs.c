@@ -1,10 +1,12 @@
 /*
- * store/inventory_vfs: the log that SQLite gets when its writes are gathered is the one it meant,
- * byte by byte enough for a recovery; and a commit is one write, or none and an error.
+ * store/inventory_vfs and inventory_lock: the log that SQLite gets when its writes are gathered is
+ * the one it meant, byte by byte enough for a recovery; a commit is one write, or none and an
+ * error; and our connections are in each other's way as SQLite's rules say, others are kept out.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -20,11 +23,23 @@
 #include "scratch.h"
 #include "store/inventory_sql.h"
 
-/* SQLite's writes, in our hands. */
+/* SQLite's writes and locks, in our hands. */
 static struct {
-	unsigned int writes;
+	unsigned int writes, locks;
 	int fail_with; /* the next one, once */
 } hook;
+
+int fcntl64(int fd, int command, ...)
+{
+	va_list args;
+	long arg;
+
+	va_start(args, command);
+	arg = va_arg(args, long); /* an int, or a pointer */
+	va_end(args);
+	hook.locks += command == F_SETLK ? 1 : 0;
+	return (int)syscall(SYS_fcntl, fd, command, arg);
+}
 
 ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at)
 {
@@ -201,9 +216,136 @@ static void test_failed_write_is_no_commit(void **state)
 	assert_recovers(w);
 }
 
-int main(void)
+/* --- locks */
+
+static sqlite3 *second(struct world *w)
 {
+	struct larder_error err;
+	sqlite3 *db;
+
+	if (inv_connect(scratch_path(w->dir, "inventory.db"), &db, &err))
+		fail_msg("%s", err.text);
+	assert_int_equal(sqlite3_busy_timeout(db, 0), SQLITE_OK);
+	return db;
+}
+
+static int try(sqlite3 *db, const char *sql)
+{
+	return sqlite3_exec(db, sql, NULL, NULL, NULL) & 0xff;
+}
+
+static int number(sqlite3 *db, const char *sql)
+{
+	sqlite3_stmt *st;
+	int n;
+
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	n = sqlite3_column_int(st, 0);
+	sqlite3_finalize(st);
+	return n;
+}
+
+static void test_one_writer(void **state)
+{
+	struct world *w = *state;
+	sqlite3 *other = second(w);
+
+	run(w->db, "BEGIN IMMEDIATE; UPDATE u SET n = 1");
+	assert_int_equal(try(other, "BEGIN IMMEDIATE"), SQLITE_BUSY);
+	assert_int_equal(number(other, "SELECT n FROM u"), 0);
+	run(w->db, "COMMIT");
+	assert_int_equal(try(other, "UPDATE u SET n = n + 1"), SQLITE_OK);
+	assert_int_equal(number(w->db, "SELECT n FROM u"), 2);
+	run(other, "BEGIN IMMEDIATE");
+	assert_int_equal(sqlite3_close(other), SQLITE_OK); /* lets go of what it held */
+	run(w->db, "UPDATE u SET n = 3");
+}
+
+/* A reader goes on reading what it began with, and what it reads is not written over. */
+static void test_reader_holds_the_log(void **state)
+{
+	struct world *w = *state;
+	sqlite3 *other = second(w);
+
+	run(w->db, "BEGIN; SELECT n FROM u");
+	run(other, "UPDATE u SET n = 7");
+	assert_int_equal(number(other, "PRAGMA wal_checkpoint(RESTART)"), 1); /* busy */
+	run(other, five_pages);
+	assert_int_equal(number(w->db, "SELECT n FROM u"), 0);
+	assert_int_equal(number(w->db, "SELECT count(*) FROM t"), 0);
+	run(w->db, "COMMIT");
+	assert_int_equal(number(w->db, "SELECT n FROM u"), 8);
+	assert_int_equal(number(other, "PRAGMA wal_checkpoint(TRUNCATE)"), 0);
+	assert_int_equal(number(w->db, "SELECT n FROM u"), 8);
+	assert_int_equal(sqlite3_close(other), SQLITE_OK);
+	assert_recovers(w);
+}
+
+static void test_no_system_call(void **state)
+{
+	struct world *w = *state;
+
+	run(w->db, "UPDATE u SET n = 1");
+	hook.locks = 0;
+	run(w->db, five_pages);
+	assert_int_equal(number(w->db, "SELECT n FROM u"), 2);
+	assert_int_equal(hook.locks, 0);
+}
+
+/* What main does when it is called with a database: SQLite as it is, in another process. */
+static int stranger(const char *path)
+{
+	sqlite3 *db;
+	int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, "unix");
+
+	if (rc == SQLITE_OK)
+		rc = try(db, "UPDATE u SET n = n + 1");
+	if (rc == SQLITE_OK || rc == SQLITE_BUSY)
+		rc = try(db, "SELECT * FROM u");
+	sqlite3_close(db);
+	return rc;
+}
+
+static int ask_stranger(struct world *w)
+{
+	char self[] = "/proc/self/exe";
+	char *argv[] = {self, strdup(scratch_path(w->dir, "inventory.db")), NULL};
+	pid_t pid;
+	int status;
+
+	assert_int_equal(posix_spawn(&pid, self, NULL, NULL, argv, environ), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	free(argv[1]);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void test_others_are_kept_out(void **state)
+{
+	struct world *w = *state;
+	sqlite3 *other = second(w);
+
+	assert_int_equal(ask_stranger(w), SQLITE_BUSY);
+	assert_int_equal(number(other, "SELECT n FROM u"), 0);
+	assert_int_equal(sqlite3_close(other), SQLITE_OK);
+	assert_int_equal(ask_stranger(w), SQLITE_BUSY); /* the first one is still there */
+	assert_int_equal(number(w->db, "SELECT n FROM u"), 0);
+	assert_int_equal(sqlite3_close(w->db), SQLITE_OK);
+	assert_int_equal(ask_stranger(w), SQLITE_OK);
+	w->db = second(w);
+	assert_int_equal(number(w->db, "SELECT n FROM u"), 1);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1)
+		return stranger(argv[1]);
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_one_writer, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reader_holds_the_log, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_system_call, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_others_are_kept_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_same_log, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failed_write_is_no_commit, setup, teardown),
