@@ -123,9 +123,13 @@ $(BUILD)/bench/rooms.a: $(DAEMON_OBJ) $(SCHED_OBJ) $(REACH_OBJ) $(FLEET_OBJ) $(C
 
 $(BUILD)/bench/fleet_sim $(BUILD)/tests/test_fleet_sim: $(call obj,tests/bench/sim)
 
+# Plays Slurm for the plugin, which finds Slurm's side in the program.
+$(BUILD)/bench/hooks: $(BUILD)/obj/tests/unit/spank_host.o
+$(BUILD)/bench/hooks: BENCH_LIBS := -rdynamic -lcmocka -ldl
+
 $(BENCH_BIN): $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/bench/rooms.a $(BUILD)/liblarder.a
 	$(call say,LD)
-	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(shell $(PKG_CONFIG) --libs $(DAEMON_PKGS)) -lmunge -lpthread -lm
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(shell $(PKG_CONFIG) --libs $(DAEMON_PKGS)) -lmunge -lpthread -lm $(BENCH_LIBS)
 
 .SECONDARY:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
