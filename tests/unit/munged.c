@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -40,6 +41,7 @@ static void munged_run(const char *dir, const char *socket)
 {
 	char arg[6][300];
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* also a test that fails leaves nothing behind */
 	snprintf(arg[0], sizeof(arg[0]), "--socket=%s", socket);
 	snprintf(arg[1], sizeof(arg[1]), "--key-file=%s/key", dir);
 	snprintf(arg[2], sizeof(arg[2]), "--pid-file=%s/pid", dir);
