@@ -1,5 +1,5 @@
 /*
- * Owns the asking of a job's nodes: where they are, what each is asked next, what they answer.
+ * Owns the asking of a job's nodes: what each is asked next, what they answer.
  * A dataset goes from MAY (the job's user) through STAGE and WATCH to its end. Must not decide when
  * to stop. Called by main.c.
  */
@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf/conf.h"
 #include "fleet/call.h"
 #include "larder/cleanup.h"
 #include "larder/text.h"
@@ -29,43 +28,6 @@ struct prolog_fleet {
 	struct fleet_caller *caller;
 };
 
-char *prolog_address(const char *text, const char *node, uint32_t port)
-{
-	size_t len = strlen(node);
-	char *address = NULL;
-
-	for (const char *line = text; line && *line;) {
-		const char *end = strchrnul(line, '\n');
-		const char *at = line + strspn(line, " \t");
-
-		if (strncmp(at, node, len) == 0 && (at[len] == ' ' || at[len] == '\t')) {
-			at += len + strspn(at + len, " \t");
-			return strndup(at, strcspn(at, " \t\r\n"));
-		}
-		line = *end ? end + 1 : end;
-	}
-	return asprintf(&address, "%s:%u", node, port) < 0 ? NULL : address;
-}
-
-static int find_addresses(struct prolog_fleet *fleet, struct larder_error *err)
-{
-	auto_free char *text = NULL;
-	struct larder_error ignored;
-
-	/* A file that cannot be read leaves the names, which is better than nothing. */
-	if (fleet->options->addresses)
-		config_slurp(fleet->options->addresses, &text, &ignored);
-	for (size_t i = 0; i < fleet->job->n_nodes; i++) {
-		struct prolog_node *node = &fleet->nodes[i];
-
-		node->name = fleet->job->nodes[i];
-		node->address = prolog_address(text, node->name, fleet->options->port);
-		if (!node->address)
-			return larder_error_set(err, ENOMEM, "out of memory");
-	}
-	return 0;
-}
-
 static int prepare(struct prolog_fleet *fleet)
 {
 	size_t n = fleet->job->n_nodes, specs = fleet->job->specs.count;
@@ -84,6 +46,20 @@ static int prepare(struct prolog_fleet *fleet)
 	return 0;
 }
 
+static int find_addresses(struct prolog_fleet *fleet, struct larder_error *err)
+{
+	auto_free char **addresses = calloc(fleet->job->n_nodes + 1, sizeof(char *));
+	int rc = addresses ? prolog_addresses(fleet->options, fleet->job, fleet->caller, addresses,
+					      err)
+			   : larder_error_set(err, ENOMEM, "out of memory");
+
+	for (size_t i = 0; addresses && i < fleet->job->n_nodes; i++) {
+		fleet->nodes[i].name = fleet->job->nodes[i];
+		fleet->nodes[i].address = addresses[i];
+	}
+	return rc;
+}
+
 int prolog_fleet_create(const struct prolog_options *options, const struct prolog_job *job,
 			struct prolog_fleet **out, struct larder_error *err)
 {
@@ -97,10 +73,8 @@ int prolog_fleet_create(const struct prolog_options *options, const struct prolo
 	fleet->job = job;
 	if (prepare(fleet))
 		return larder_error_set(err, ENOMEM, "out of memory");
-	rc = find_addresses(fleet, err);
-	if (rc)
-		return rc;
-	return fleet_caller_create(options->munge_socket, AT_ONCE, AT_ONCE, &fleet->caller, err);
+	rc = fleet_caller_create(options->munge_socket, AT_ONCE, AT_ONCE, &fleet->caller, err);
+	return rc ? rc : find_addresses(fleet, err);
 }
 
 void prolog_fleet_destroy(struct prolog_fleet *fleet)

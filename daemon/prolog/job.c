@@ -115,6 +115,7 @@ int prolog_job_read(char *(*get)(const char *name), struct prolog_job *job,
 		return rc;
 	if (!nodes)
 		return larder_error_set(err, EINVAL, "SLURM_JOB_NODELIST is not set");
+	job->node_list = nodes;
 	return hostlist_expand(nodes, &job->nodes, &job->n_nodes, err);
 }
 

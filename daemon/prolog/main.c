@@ -63,6 +63,8 @@ static const struct argp_option table[] = {
 	{"timeout", 't', "TIME", 0, "for one question to a node (3s)", 0},
 	{"port", 'p', "PORT", 0, "where larderd listens on the nodes (6830)", 0},
 	{"addresses", 'a', "FILE", 0, "lines NODE HOST:PORT, where that is not NODE:PORT", 0},
+	{"sched", 's', "HOST:PORT", 0, "larder-sched, which knows where nodes listen", 0},
+	{"sched-user", 'u', "USER", 0, "the user that larder-sched runs as (larder)", 0},
 	{"munge-socket", 'm', "PATH", 0, "munged's socket", 0},
 	{"helper", 'H', "PATH", 0, "larder-slurm-helper, which tells of a cancelled job", 0},
 	{0},
@@ -84,6 +86,8 @@ static error_t take(int key, char *arg, struct argp_state *state)
 			o->port = (uint32_t)port;
 		break;
 	case 'a': o->addresses = arg; break;
+	case 's': o->sched = *arg ? arg : NULL; break;
+	case 'u': o->sched_user = arg; break;
 	case 'm': o->munge_socket = arg; break;
 	case 'H': o->helper = arg; break;
 	default: return ARGP_ERR_UNKNOWN;
@@ -183,6 +187,7 @@ int main(int argc, char **argv)
 		.wait_ms = 600000,
 		.timeout_ms = 3000,
 		.port = 6830,
+		.sched_user = "larder",
 		.munge_socket = "",
 		.helper = own_helper(helper),
 	};

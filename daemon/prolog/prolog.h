@@ -17,6 +17,8 @@ struct prolog_options {
 	int64_t timeout_ms;	  /* for one question to one node */
 	uint32_t port;		  /* where nodes listen, unless `addresses` says otherwise */
 	const char *addresses;	  /* a file, NODE HOST:PORT a line; NULL: none */
+	const char *sched;	  /* larder-sched's HOST:PORT; NULL: it is not asked */
+	const char *sched_user;	  /* the user that it runs as */
 	const char *munge_socket; /* "": its usual place */
 	const char *helper;	  /* larder-slurm-helper; "": nobody tells of a cancelled job */
 };
@@ -28,7 +30,8 @@ struct prolog_job {
 	struct larder_spec_list specs; /* of the catalog, as the submission fixed them. Owned. */
 	char **nodes;		       /* owned */
 	size_t n_nodes;
-	int64_t wait_ms; /* as the user said; LARDER_WAIT_ALL: nothing */
+	const char *node_list; /* the same as Slurm writes it: n[1-3]. Borrowed */
+	int64_t wait_ms;       /* as the user said; LARDER_WAIT_ALL: nothing */
 };
 
 /*
@@ -38,6 +41,25 @@ struct prolog_job {
 int prolog_job_read(char *(*get)(const char *name), struct prolog_job *job,
 		    struct larder_error *err);
 void prolog_job_fini(struct prolog_job *job);
+
+/* --- addresses.c: where nodes can be asked --- */
+
+struct fleet_caller;
+
+/*
+ * One for each of the job's nodes, to free: what the file says, else what larder-sched says, else
+ * the node's name and the port. Who does not answer in time is done without. 0 or -ENOMEM.
+ */
+int prolog_addresses(const struct prolog_options *options, const struct prolog_job *job,
+		     struct fleet_caller *caller, char **addresses, struct larder_error *err);
+/* What the text of an addresses file says of that node; NULL: nothing, or no memory. To free. */
+char *prolog_address_in(const char *text, const char *node);
+/*
+ * Puts what larder-sched's answer says where there is no address yet. 0; -EPROTO: it is none. Pure,
+ * for tests.
+ */
+int prolog_take_addresses(uint8_t *answer, size_t len, const struct prolog_job *job,
+			  char **addresses, struct larder_error *err);
 
 /* --- fleet.c: the nodes --- */
 
@@ -80,9 +102,6 @@ const struct prolog_node *prolog_fleet_nodes(const struct prolog_fleet *fleet);
  */
 int prolog_answer(uint8_t *answer, size_t len, enum prolog_step *steps, size_t n,
 		  char why[LARDER_ERROR_MAX]);
-/* What "NODE HOST:PORT" in the text of an addresses file says, "node:port" without. To free; NULL
- * without memory. */
-char *prolog_address(const char *text, const char *node, uint32_t port);
 
 /* --- alive.c: has the job been cancelled meanwhile? --- */
 

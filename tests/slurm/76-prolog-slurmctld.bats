@@ -8,7 +8,7 @@ load ../lib/cluster
 setup_file()
 {
 	local i
-	cluster_up --nodes 2 --capacity 400M --prolog-slurmctld '' \
+	cluster_up --nodes 2 --capacity 400M --sched --prolog-slurmctld '' \
 		--larder-conf 'transfer_bandwidth = "1M"'
 	for i in 1 2 3 4; do
 		make_files "$DIR/origin/slow$i" 8 1000000
@@ -16,6 +16,8 @@ setup_file()
 	done
 	make_files "$DIR/origin/fast" 2 1000
 	publish fast:v1 "$DIR/origin/fast" --access public
+	make_files "$DIR/origin/told" 2 1000
+	publish told:v1 "$DIR/origin/told" --access public
 	make_files "$DIR/origin/secret" 2 1000
 	publish secret:v1 "$DIR/origin/secret"
 	chmod 700 "$DIR/origin/secret"
@@ -100,6 +102,28 @@ by_hand()
 	equal "$(tree_state n1 secret:v1)" ''
 	by_hand 0
 	equal "$(tree_state n1 secret:v1)" ready
+}
+
+# staged_by_hand NODE OPTION…: the program for a job there, at an address that only these options can tell; is it staged?
+staged_by_hand()
+{
+	local n=$1
+	shift
+	env SLURM_JOB_ID=99998 SLURM_JOB_UID=0 SLURM_JOB_GID=0 "SLURM_JOB_NODELIST=$n" SPANK__SLURM_SPANK_OPTION_larder_dataset=told:v1 \
+		"$DIR/bin/larder-prolog-slurmctld" --munge-socket "$DIR/munge/socket" "$@"
+	tree_is "$n" told:v1 ready
+}
+
+@test "larder-sched tells where nodes listen; when it is down, the file does" {
+	poll 20 grep -q 'node.answers node=n2' "$DIR/sched/larder-sched.log"
+	not staged_by_hand n2
+	staged_by_hand n2 --sched "$LARDER_SCHED" --sched-user larder-sched
+	larder -w n2 evict -q told:v1
+	not staged_by_hand n2 --sched "$LARDER_SCHED" --sched-user root # whose credentials it cannot read
+	node stop - larder-sched
+	not staged_by_hand n2 --sched "$LARDER_SCHED" --sched-user larder-sched
+	staged_by_hand n2 --sched "$LARDER_SCHED" --sched-user larder-sched --addresses "$DIR/addresses"
+	node start - larder-sched
 }
 
 @test "no node was drained and no job held" {

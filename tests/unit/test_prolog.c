@@ -104,23 +104,26 @@ static void test_what_is_no_job_of_slurmctld(void **state)
 	}
 }
 
-static void test_addresses(void **state)
+static void test_addresses_of_a_file(void **state)
 {
 	static const struct {
 		const char *text, *node, *address;
 	} rows[] = {
-		{NULL, "n1", "n1:6830"},
-		{"", "n1", "n1:6830"},
+		{NULL, "n1", NULL},
+		{"", "n1", NULL},
 		{"n1 10.0.0.1:7\nn11 10.0.0.11:7\n", "n1", "10.0.0.1:7"},
 		{"n11 10.0.0.11:7\n  n1\t10.0.0.1:7 \n", "n1", "10.0.0.1:7"},
-		{"n11 10.0.0.11:7", "n1", "n1:6830"},
+		{"n11 10.0.0.11:7", "n1", NULL},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		char *address = prolog_address(rows[i].text, rows[i].node, 6830);
+		char *address = prolog_address_in(rows[i].text, rows[i].node);
 
-		assert_string_equal(address, rows[i].address);
+		if (!rows[i].address)
+			assert_null(address);
+		else
+			assert_string_equal(address, rows[i].address);
 		free(address);
 	}
 }
@@ -152,6 +155,44 @@ static void add_error(struct answer *answer, int code)
 {
 	add(answer, LARDER_MSG_ERROR,
 	    &(struct larder_msg_ERROR){.code = (uint32_t)code, .text = "not yours"});
+}
+
+static void add_address(struct answer *answer, const char *node, const char *address)
+{
+	add(answer, LARDER_MSG_NODE_ADDRESS,
+	    &(struct larder_msg_NODE_ADDRESS){.node = node, .address = address});
+}
+
+static void test_addresses_of_larder_sched(void **state)
+{
+	static char one[] = "n1", two[] = "n2", three[] = "n3";
+	char *nodes[] = {one, two, three, NULL};
+	const struct prolog_job job = {.nodes = nodes, .n_nodes = 3};
+	char *addresses[3] = {strdup("file:1"), NULL, NULL};
+	struct answer answer = {0}, refusal = {0};
+	struct larder_error err = {0};
+
+	(void)state;
+	add_address(&answer, "n1", "10.0.0.1:7");
+	add(&answer, LARDER_MSG_SILENT, &(struct larder_msg_SILENT){.node = "n3", .why = "so"});
+	add_address(&answer, "n3", ""); /* not known there */
+	add_address(&answer, "n2", "10.0.0.2:7");
+	add_address(&answer, "n9", "10.0.0.9:7"); /* nobody asked */
+	assert_int_equal(prolog_take_addresses(answer.bytes, answer.len, &job, addresses, &err),
+			 -EPROTO); /* no end */
+	add_done(&answer);
+	assert_int_equal(prolog_take_addresses(answer.bytes, answer.len, &job, addresses, &err), 0);
+	assert_string_equal(addresses[0], "file:1");
+	assert_string_equal(addresses[1], "10.0.0.2:7");
+	assert_null(addresses[2]);
+	for (size_t cut = 1; cut < answer.len; cut += 7)
+		assert_int_equal(prolog_take_addresses(answer.bytes, cut, &job, addresses, &err),
+				 -EPROTO);
+	add_error(&refusal, EACCES);
+	assert_int_equal(prolog_take_addresses(refusal.bytes, refusal.len, &job, addresses, &err),
+			 -EACCES);
+	free(addresses[0]);
+	free(addresses[1]);
 }
 
 static void test_a_dataset_goes_through_its_steps(void **state)
@@ -254,7 +295,8 @@ int main(void)
 		cmocka_unit_test(test_a_job_with_datasets),
 		cmocka_unit_test(test_jobs_that_want_nothing),
 		cmocka_unit_test(test_what_is_no_job_of_slurmctld),
-		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_addresses_of_a_file),
+		cmocka_unit_test(test_addresses_of_larder_sched),
 		cmocka_unit_test(test_a_dataset_goes_through_its_steps),
 		cmocka_unit_test(test_a_refusal_ends_a_dataset),
 		cmocka_unit_test(test_an_answer_to_something_else_is_none),
