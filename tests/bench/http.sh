@@ -7,7 +7,8 @@ http_contenders() {
 	for who in aria2c rclone wget; do
 		if command -v $who > /dev/null; then all+=("$who"); fi
 	done
-	printf '%s\n' "${all[@]}"
+	[[ $1 != http-large ]] || ! command -v fio > /dev/null || all+=(fio-write)
+	wanted_of "${all[@]}"
 }
 
 http_server() {
@@ -52,14 +53,15 @@ http_one() {
 		sh "$out" "$parallel" "$BENCH_SHM/curl.list" ;;
 	aria2c) "${run[@]}" aria2c -q --no-conf -x16 -s16 "-j$parallel" --file-allocation=none -d "$out" -i "$BENCH_SHM/aria2.list" ;;
 	rclone) "${run[@]}" rclone --config /dev/null "--transfers=$parallel" copy ":http:" --http-url "$HTTP_URL/" "$out/copy" ;;
+	fio-write) timed_fio_write "$work" "$bytes" "$out" ;;
 	wget) "${run[@]}" wget -q --no-config -x -nH -P "$out" -i "$BENCH_SHM/wget.list" ;;
 	esac
 }
 
 # WORK COUNT SIZE PARALLEL
 http_rounds() {
-	local work=$1 count=$2 size=$3 parallel=$4 round i all out
-	mapfile -t all < <(http_contenders)
+	local work=$1 count=$2 size=$3 parallel=$4 round i all out bases=(curl-Z rclone aria2c)
+	mapfile -t all < <(http_contenders "$work")
 	for ((round = 0; round < BENCH_ROUNDS; round++)); do
 		for ((i = 0; i < ${#all[@]}; i++)); do
 			out=$(fresh)
@@ -67,7 +69,8 @@ http_rounds() {
 			[[ $work != http-large ]] || rm -rf "$out"
 		done
 	done
-	table "$work" curl-Z rclone aria2c
+	[[ $work != http-large ]] || bases+=(fio-write)
+	table "$work" "${bases[@]}"
 }
 
 # WORK COUNT SIZE PARALLEL

@@ -46,6 +46,20 @@ timed() {
 		"$work" "$who" "$bytes" "$wall" "$durable" "$cpu" "$peak" >> "$BENCH_OUT"
 }
 
+# Those of the contenders whom BENCH_WHO names; without it, all.
+wanted_of() {
+	local who
+	for who in "$@"; do
+		[[ -n ${BENCH_WHO-} && ",$BENCH_WHO," != *",$who,"* ]] || printf '%s\n' "$who"
+	done
+}
+
+# WORK BYTES OUT: fio's direct write of as much, which is what the disk can take.
+timed_fio_write() {
+	timed "$1" fio-write "$2" "$3" fio --name=w --directory="$3" --rw=write --bs=1M --iodepth=16 --direct=1 \
+		--ioengine=io_uring --size="$2" --fallocate=posix
+}
+
 # A new directory for each run: ext4 avoids inodes that were freed in the last minutes, so nothing
 # is removed before the bench is over.
 fresh() {

@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2016,SC2154 # sh -c scripts take arguments; BENCH_* and LARGE_* come from run
 # Staging by the daemon's own pool and sink, beside what an admin would use instead. Cold, durable.
 
-# The contenders of a work that this machine has; BENCH_WHO names those that are wanted.
+# The contenders of a work that this machine has, and that are wanted.
 staging_contenders() {
 	local who all=(larder cp-r xargs-cp)
 	[[ $1 == small ]] || all+=(larder-sync)
@@ -9,9 +9,7 @@ staging_contenders() {
 		if command -v $who > /dev/null; then all+=("$who"); fi
 	done
 	[[ $1 != large-other ]] || ! command -v fio > /dev/null || all+=(fio-write)
-	for who in "${all[@]}"; do
-		[[ -n ${BENCH_WHO-} && ",$BENCH_WHO," != *",$who,"* ]] || printf '%s\n' "$who"
-	done
+	wanted_of "${all[@]}"
 }
 
 # One round of all contenders; the order turns from round to round.
@@ -40,8 +38,7 @@ staging_one() {
 	rsync) "${run[@]}" rsync -a --whole-file "$source/" "$out/copy" ;;
 	tar) "${run[@]}" sh -c 'tar -C "$1" -cf - . | tar -C "$2" -xf -' sh "$source" "$out" ;;
 	rclone) "${run[@]}" rclone --config /dev/null copy "$source" "$out/copy" ;;
-	fio-write) "${run[@]}" fio --name=w --directory="$out" --rw=write --bs=1M --iodepth=16 --direct=1 \
-		--ioengine=io_uring --size="$bytes" --fallocate=posix ;;
+	fio-write) timed_fio_write "$work" "$bytes" "$out" ;;
 	esac
 }
 
