@@ -81,6 +81,10 @@ uint32_t inv_read_u32(struct inv_row *row);
 double inv_read_real(struct inv_row *row);
 int inv_read_end(const struct inv_row *row, const char *what, struct larder_error *err);
 
+/* --- inventory_use.c: the history moves into the tree: its row would come back a second time
+ * otherwise */
+int inv_history_take(struct inventory *inv, struct inv_tree *tree, struct larder_error *err);
+
 /* --- inventory_schema.c */
 int inv_migrate(sqlite3 *db, const char *path, struct larder_error *err);
 int inv_fill_words(sqlite3 *db, struct larder_error *err);
