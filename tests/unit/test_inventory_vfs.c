@@ -167,13 +167,16 @@ static void change(struct world *w)
 	run(w->db, sql);
 }
 
-/* A small cache, so that pages go into the log before their commit, and are read back from there.
+/*
+ * A small cache, so that pages go into the log before their commit, and are read back from there.
+ * The inventory's settings forbid it: together with savepoints that are rolled back, as below,
+ * SQLite 3.40 itself writes a log here of which a recovery reads a part only, without our VFS too.
  */
 static void test_same_log(void **state)
 {
 	struct world *w = *state;
 
-	run(w->db, "PRAGMA cache_size = 10");
+	run(w->db, "PRAGMA cache_size = 10; PRAGMA cache_spill = ON");
 	for (int round = 0; round < 150; round++) {
 		bool keep = below(w, 4) > 0;
 
@@ -186,6 +189,30 @@ static void test_same_log(void **state)
 			run(w->db, "PRAGMA wal_checkpoint(RESTART)");
 		if (below(w, 20) == 0)
 			run(w->db, "PRAGMA wal_checkpoint(TRUNCATE)");
+	}
+}
+
+static void change_in_savepoint(struct world *w)
+{
+	run(w->db, "SAVEPOINT s");
+	for (unsigned int i = below(w, 6); i > 0; i--)
+		change(w);
+	run(w->db, below(w, 2) ? "ROLLBACK TO s; RELEASE s" : "RELEASE s");
+}
+
+static void test_savepoints(void **state)
+{
+	struct world *w = *state;
+
+	run(w->db, "PRAGMA cache_size = 10");
+	for (int round = 0; round < 60; round++) {
+		run(w->db, "BEGIN IMMEDIATE");
+		for (unsigned int i = below(w, 10); i > 0; i--) {
+			change_in_savepoint(w);
+			change(w);
+		}
+		run(w->db, below(w, 4) ? "COMMIT" : "ROLLBACK");
+		assert_recovers(w);
 	}
 }
 
@@ -347,6 +374,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_no_system_call, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_others_are_kept_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_same_log, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_savepoints, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failed_write_is_no_commit, setup, teardown),
 	};
