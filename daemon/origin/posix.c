@@ -155,25 +155,27 @@ static int open_refused(const struct posix_source *source, const char *shown, in
 }
 
 static int check_file(const struct posix_source *source, int fd, const struct shard *shard,
-		      const char *shown, struct larder_error *err)
+		      struct larder_error *err)
 {
-	struct stat st;
+	char shown[512];
+	struct stat st = {0};
+	int rc = fstat(fd, &st) < 0 ? errno : 0;
 
-	if (fstat(fd, &st) < 0)
-		return larder_error_set(err, errno, "stat %s at %s: %s", shown, source->root,
-					strerror(errno));
+	if (!rc && S_ISREG(st.st_mode) && (uint64_t)st.st_size == shard->size)
+		return 0;
+	posix_show(shard->path, shown, sizeof(shown));
+	if (rc)
+		return larder_error_set(err, rc, "stat %s at %s: %s", shown, source->root,
+					strerror(rc));
 	if (!S_ISREG(st.st_mode))
 		return larder_error_set(
 			err, ESTALE,
 			"%s at %s is not a regular file any more; publish a new version", shown,
 			source->root);
-	if ((uint64_t)st.st_size != shard->size)
-		return larder_error_set(
-			err, ESTALE,
-			"%s changed at the origin %s: it has %jd bytes, the manifest "
-			"says %" PRIu64 "; publish a new version",
-			shown, source->root, (intmax_t)st.st_size, shard->size);
-	return 0;
+	return larder_error_set(err, ESTALE,
+				"%s changed at the origin %s: it has %jd bytes, the manifest "
+				"says %" PRIu64 "; publish a new version",
+				shown, source->root, (intmax_t)st.st_size, shard->size);
 }
 
 static int posix_open_shard(struct source *base, const struct shard *shard, int *out,
@@ -191,7 +193,7 @@ static int posix_open_shard(struct source *base, const struct shard *shard, int 
 	if (rc < 0)
 		return open_refused(source, posix_show(shard->path, shown, sizeof(shown)), rc, err);
 	fd = rc;
-	rc = check_file(source, fd, shard, posix_show(shard->path, shown, sizeof(shown)), err);
+	rc = check_file(source, fd, shard, err);
 	if (rc)
 		return rc;
 	*out = take_fd(&fd);

@@ -99,13 +99,19 @@ static int take_bytes(struct reading *r, const void *data, size_t len, struct la
 	return readers_stopped(r->readers, err);
 }
 
-/* Reads to the end, which must be where the listing said it is. */
+static bool is_large(const struct shard *shard)
+{
+	return shard->size > READ_BYTES;
+}
+
+/* Reads as much as the listing said there is; that it is the end the caller sees by fstat. */
 static int read_all(struct reading *r, int fd, struct larder_error *err)
 {
 	ssize_t len;
 	int rc;
 
-	while ((len = pread(fd, r->buffer, READ_BYTES, (off_t)r->got)) != 0) {
+	while (r->got < r->record->size &&
+	       (len = pread(fd, r->buffer, READ_BYTES, (off_t)r->got)) != 0) {
 		if (len < 0 && errno == EINTR)
 			continue;
 		if (len < 0)
@@ -117,6 +123,25 @@ static int read_all(struct reading *r, int fd, struct larder_error *err)
 			return rc;
 	}
 	return 0;
+}
+
+/* Of large files few at once: their readahead fills the disk's queue, and more streams only seek.
+ */
+static void large_begin(struct readers *readers)
+{
+	pthread_mutex_lock(&readers->lock);
+	while (readers->large == readers->large_max)
+		pthread_cond_wait(&readers->large_less, &readers->lock);
+	readers->large++;
+	pthread_mutex_unlock(&readers->lock);
+}
+
+static void large_end(struct readers *readers)
+{
+	pthread_mutex_lock(&readers->lock);
+	readers->large--;
+	pthread_cond_signal(&readers->large_less);
+	pthread_mutex_unlock(&readers->lock);
 }
 
 static int64_t mtime_of(const struct stat *st)
@@ -135,9 +160,13 @@ static int read_file(struct reading *r, const struct shard *shard, struct larder
 		return changed(r, err);
 	if (rc)
 		return rc;
-	if (shard->size > READ_BYTES)
+	if (is_large(shard)) {
 		posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+		large_begin(r->readers);
+	}
 	rc = read_all(r, fd, err);
+	if (is_large(shard))
+		large_end(r->readers);
 	if (rc)
 		return rc;
 	if (fstat(fd, &st) < 0)

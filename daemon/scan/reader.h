@@ -17,13 +17,14 @@ struct readers {
 	const struct scan_params *params;
 	struct source *source;
 	pthread_mutex_t lock;
-	pthread_cond_t change;
+	pthread_cond_t change, large_less;
 	struct records records; /* guarded by lock while threads run */
 	size_t next;		/* the first that no thread took */
 	bool open;		/* may be read: not while digests may yet be taken over */
 	bool complete;		/* no more will be added */
 	int rc;			/* the first failure */
 	struct larder_error err;
+	unsigned int large, large_max; /* large files being read; at once at most */
 	pthread_t ids[READERS_MAX];
 	unsigned int n;
 };

@@ -20,11 +20,19 @@
 
 static unsigned int thread_count(const struct scan_params *params)
 {
-	long n = params->threads ? (long)params->threads : 2 * sysconf(_SC_NPROCESSORS_ONLN);
+	long n = params->threads ? (long)params->threads : 8 * sysconf(_SC_NPROCESSORS_ONLN);
 
-	if (!params->threads && n < 8)
-		n = 8;
+	if (!params->threads && n < 32)
+		n = 32;
 	return n > READERS_MAX ? READERS_MAX : (unsigned int)n;
+}
+
+/* Large files at once. */
+static unsigned int large_count(void)
+{
+	long n = 2 * sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n < 8 ? 8 : (unsigned int)n;
 }
 
 static int open_origin(const struct scan_params *params, const struct source_options *options,
@@ -199,6 +207,8 @@ int scan_run(const struct scan_params *params, int out_fd, struct larder_manifes
 		.params = params,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.change = PTHREAD_COND_INITIALIZER,
+		.large_less = PTHREAD_COND_INITIALIZER,
+		.large_max = large_count(),
 	};
 	struct source_options options = params->options ? *params->options : SOURCE_OPTIONS_DEFAULT;
 	int rc;
@@ -219,6 +229,7 @@ int scan_run(const struct scan_params *params, int out_fd, struct larder_manifes
 	records_fini(&readers.records);
 	readers.source->ops->close(readers.source);
 	pthread_cond_destroy(&readers.change);
+	pthread_cond_destroy(&readers.large_less);
 	pthread_mutex_destroy(&readers.lock);
 	return rc;
 }

@@ -30,7 +30,7 @@ struct scan_params {
 	const struct scan_paths *paths;
 	const struct source_options *options;	 /* of remote origins; NULL: defaults */
 	const struct larder_manifest_head *head; /* name, version, access, origins, created_s */
-	unsigned int threads; /* 0: two a processor, 8 to 64: many reads in flight is what helps */
+	unsigned int threads; /* 0: eight a processor, 32 to 64: many reads in flight help */
 	/* Digests of an earlier manifest are taken over where path, size and mtime are the same.
 	 * -1: none. */
 	int earlier_manifest_fd;
