@@ -6,7 +6,6 @@
 #include "larder/client.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,15 +13,13 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "larder/cleanup.h"
-
-#define FDS_MAX 4 /* taken off the socket at once; one is legal, the rest are closed */
+#include "lib/stream.h"
 
 struct larder_client {
-	int fd;
+	struct larder_stream stream;
 	uint32_t seq;
 	bool broken;   /* a call ended early: what comes next belongs to nobody */
 	uint8_t *body; /* room bytes */
@@ -34,34 +31,6 @@ union any_message {
 	LARDER_MESSAGES(LARDER_X)
 #undef LARDER_X
 };
-
-static int64_t mono_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* Waits until fd is ready for `events`. 0 or -ETIMEDOUT, or poll's -errno. */
-static int wait_ready(int fd, short events, int64_t until_ms)
-{
-	for (;;) {
-		struct pollfd p = {.fd = fd, .events = events};
-		int64_t left = until_ms - mono_ms();
-		int n;
-
-		if (left < 0)
-			left = 0;
-		n = poll(&p, 1, (int)left);
-		if (n > 0)
-			return 0;
-		if (n == 0)
-			return -ETIMEDOUT;
-		if (errno != EINTR)
-			return -errno;
-	}
-}
 
 /* "%n" becomes the node's name. 0 or -EINVAL / -ENAMETOOLONG. */
 static int fill_address(const char *path, const char *node, struct sockaddr_un *address,
@@ -93,7 +62,7 @@ static int fill_address(const char *path, const char *node, struct sockaddr_un *
 static int connect_until(int fd, const struct sockaddr_un *address, int64_t until_ms)
 {
 	for (;;) {
-		int64_t left = until_ms - mono_ms();
+		int64_t left = until_ms - larder_mono_ms();
 		struct timeval wait = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000};
 
 		if (left <= 0)
@@ -140,7 +109,7 @@ int larder_client_adopt(int fd, struct larder_client **client, struct larder_err
 		close(fd);
 		return larder_error_set(err, ENOMEM, "out of memory");
 	}
-	made->fd = fd;
+	larder_stream_init(&made->stream, fd);
 	*client = made;
 	return 0;
 }
@@ -157,7 +126,7 @@ int larder_client_open(const char *socket_path, const char *node, int timeout_ms
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return larder_error_set(err, errno, "socket: %m");
-	rc = connect_until(fd, &address, mono_ms() + timeout_ms);
+	rc = connect_until(fd, &address, larder_mono_ms() + timeout_ms);
 	if (rc)
 		return connect_fail(-rc, address.sun_path, timeout_ms, err);
 	rc = check_peer(fd, address.sun_path, err);
@@ -170,89 +139,9 @@ void larder_client_close(struct larder_client *client)
 {
 	if (!client)
 		return;
-	close(client->fd);
+	larder_stream_fini(&client->stream);
 	free(client->body);
 	free(client);
-}
-
-static int send_all(int fd, const uint8_t *data, size_t len, int64_t until_ms)
-{
-	while (len) {
-		ssize_t n = send(fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-		int rc;
-
-		if (n >= 0) {
-			data += n;
-			len -= (size_t)n;
-			continue;
-		}
-		if (errno == EINTR)
-			continue;
-		if (errno != EAGAIN)
-			return -errno;
-		rc = wait_ready(fd, POLLOUT, until_ms);
-		if (rc)
-			return rc;
-	}
-	return 0;
-}
-
-/* Keeps the first descriptor of a frame in *keep; every other is closed, and is a fault. */
-static int take_fds(struct msghdr *header, int *keep)
-{
-	int rc = header->msg_flags & MSG_CTRUNC ? -EPROTO : 0;
-
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
-		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-			if (*keep < 0) {
-				*keep = fd;
-				continue;
-			}
-			close(fd);
-			rc = -EPROTO;
-		}
-	}
-	return rc;
-}
-
-/* Exactly len bytes, however they dribble, until the deadline. */
-static int receive_all(int sock, uint8_t *data, size_t len, int *keep, int64_t until_ms)
-{
-	while (len) {
-		_Alignas(struct cmsghdr) char control[CMSG_SPACE(FDS_MAX * sizeof(int))];
-		struct iovec iov = {.iov_base = data, .iov_len = len};
-		struct msghdr header = {.msg_iov = &iov,
-					.msg_iovlen = 1,
-					.msg_control = control,
-					.msg_controllen = sizeof(control)};
-		ssize_t n = recvmsg(sock, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-		int rc = 0;
-
-		if (n == 0)
-			return -ECONNRESET;
-		if (n > 0) {
-			rc = take_fds(&header, keep);
-			data += n;
-			len -= (size_t)n;
-			/* else a byte every moment would hold us for ever */
-			if (rc == 0 && len && mono_ms() >= until_ms)
-				rc = -ETIMEDOUT;
-		} else if (errno == EAGAIN) {
-			rc = wait_ready(sock, POLLIN, until_ms);
-		} else if (errno != EINTR) {
-			rc = -errno;
-		}
-		if (rc)
-			return rc;
-	}
-	return 0;
 }
 
 static int transport_fail(int rc, int timeout_ms, struct larder_error *err)
@@ -288,9 +177,9 @@ static int make_room(struct larder_client *client, size_t len, struct larder_err
 static int receive_frame(struct larder_client *client, int timeout_ms, struct larder_head *head,
 			 union any_message *msg, int *fd, struct larder_error *err)
 {
-	int64_t until_ms = mono_ms() + timeout_ms;
+	int64_t until_ms = larder_mono_ms() + timeout_ms;
 	uint8_t in[LARDER_FRAME_HEAD];
-	int rc = receive_all(client->fd, in, sizeof(in), fd, until_ms);
+	int rc = larder_stream_take(&client->stream, in, sizeof(in), until_ms);
 
 	if (rc)
 		return transport_fail(rc, timeout_ms, err);
@@ -305,9 +194,10 @@ static int receive_frame(struct larder_client *client, int timeout_ms, struct la
 	rc = make_room(client, head->length, err);
 	if (rc)
 		return rc;
-	rc = receive_all(client->fd, client->body, head->length, fd, until_ms);
+	rc = larder_stream_take(&client->stream, client->body, head->length, until_ms);
 	if (rc)
 		return transport_fail(rc, timeout_ms, err);
+	*fd = larder_stream_take_fd(&client->stream);
 	if (larder_msg_decode(head->type, client->body, head->length, msg, err))
 		return larder_error_set(err, EPROTO, "larderd's answer: %s", err ? err->text : "");
 	return 0;
@@ -373,7 +263,7 @@ int larder_client_call(struct larder_client *client, unsigned int type, const vo
 	if (rc)
 		return rc;
 	client->broken = true; /* until its answer was read to the end */
-	rc = send_all(client->fd, frame, len, mono_ms() + timeout_ms);
+	rc = larder_stream_send(&client->stream, frame, len, larder_mono_ms() + timeout_ms);
 	/* A daemon that turns us away may have said why before it closed: read on. */
 	if (rc && rc != -EPIPE && rc != -ECONNRESET)
 		return transport_fail(rc, timeout_ms, err);

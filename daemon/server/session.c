@@ -92,7 +92,8 @@ static void session_interest(struct session *s)
 	s->events = events;
 }
 
-/* The first frame and those behind it, up to one that brings a descriptor of its own. */
+/* The first frame and those behind it, up to one with a descriptor: that one goes alone, so that
+ * the client can tell whose it is. */
 static ssize_t outgoing_send(int fd, struct outgoing *out)
 {
 	union {
@@ -103,7 +104,7 @@ static ssize_t outgoing_send(int fd, struct outgoing *out)
 	struct msghdr msg = {.msg_iov = iov};
 
 	for (struct outgoing *one = out; one && msg.msg_iovlen < SEND_FRAMES; one = one->next) {
-		if (one != out && one->fd >= 0)
+		if (one != out && (one->fd >= 0 || out->fd >= 0))
 			break;
 		iov[msg.msg_iovlen++] =
 			(struct iovec){one->bytes + one->sent, one->len - one->sent};

@@ -175,7 +175,7 @@ static struct larder_client *connect_to(struct fake *fake)
 }
 
 struct got {
-	unsigned int rows, fds;
+	unsigned int rows, fds, with_fd; /* mask: the rows that had one */
 	char text[64];
 	int answer;
 	bool keep; /* takes the descriptors along */
@@ -198,6 +198,7 @@ static int take_row(struct larder_row *row, void *arg, struct larder_error *err)
 			row->fd = -1;
 		}
 		got->fds++;
+		got->with_fd |= 1u << (got->rows - 1);
 	}
 	if (got->answer)
 		return larder_error_set(err, -got->answer, "enough");
@@ -324,6 +325,7 @@ static void test_descriptors(void **state)
 	assert_int_equal(call_list(client, PATIENT_MS, &got, NULL, &err), 0);
 	assert_int_equal(got.rows, 3);
 	assert_int_equal(got.fds, 2);
+	assert_int_equal(got.with_fd, 5);     /* however many rows are received at once */
 	assert_int_equal(open_fds(), before); /* nobody took them: closed */
 	assert_int_equal(call_list(client, PATIENT_MS, NULL, NULL, &err), 0);
 	assert_int_equal(open_fds(), before);
