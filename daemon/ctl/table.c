@@ -93,13 +93,17 @@ static int set_cell(struct table *table, struct libscols_line *line, size_t i,
 	bool exact = table->style.exact || table->style.shape != TABLE_HUMAN;
 	auto_free char *text = NULL;
 	bool empty;
+	int rc;
 
 	text = cell_format(cell, exact, table->style.now_s, &empty);
 	if (!text)
 		return -ENOMEM;
-	if (!empty)
-		return scols_line_set_data(line, i, text);
-	return table->style.shape == TABLE_JSON ? 0 : scols_line_set_data(line, i, "-");
+	if (empty)
+		return table->style.shape == TABLE_JSON ? 0 : scols_line_set_data(line, i, "-");
+	rc = scols_line_refer_data(line, i, text);
+	if (!rc)
+		text = NULL; /* the line's now */
+	return rc;
 }
 
 int table_add(struct table *table, const struct cell *cells, struct larder_error *err)
