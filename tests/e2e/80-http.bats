@@ -5,18 +5,6 @@
 load lib
 load web
 
-setup()
-{
-	place_setup
-	web_setup
-}
-
-teardown()
-{
-	web_teardown
-	place_teardown
-}
-
 # --- good servers
 
 @test 'from nginx: small and large shards, names that must be encoded, empty files, times' {
@@ -98,8 +86,6 @@ teardown()
 }
 
 # Bytes of the transfers under way, as the metrics count them while they run.
-moved_some() { [[ $(larder status --json 2>/dev/null | jq '[.transfers[]?.done | tonumber] | add // 0') -ge $1 ]]; }
-
 @test 'too many requests at once for the server (429 with limit_req): patience brings all' {
 	nginx_start
 	web_dataset d:v1 60 1000 "$NGX"

@@ -5,12 +5,6 @@
 load lib
 load web
 
-setup()
-{
-	place_setup
-	web_setup
-}
-
 client_cert()
 {
 	(
@@ -99,8 +93,6 @@ one_large()
 	same_bytes d
 	equal "$(counter origin_bytes)" 40000003
 }
-
-moved_some() { [[ $(larder status --json 2>/dev/null | jq '[.transfers[]?.done | tonumber] | add // 0') -ge $1 ]]; }
 
 @test 'a file that changes between its parts is no version of it' {
 	nginx_start

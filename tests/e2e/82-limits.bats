@@ -4,18 +4,6 @@
 load lib
 load web
 
-setup()
-{
-	place_setup
-	web_setup
-}
-
-teardown()
-{
-	web_teardown
-	place_teardown
-}
-
 limits() { printf 'origin "%s" { %s }' "$1" "$2"; }
 
 @test 'connections: never more of them at once, also with two transfers' {
@@ -83,8 +71,6 @@ limits() { printf 'origin "%s" { %s }' "$1" "$2"; }
 	between $(($(now_ms) - began)) 2500 60000
 	same_bytes large
 }
-
-moved_some() { [[ $(larder status --json 2>/dev/null | jq '[.transfers[]?.done | tonumber] | add // 0') -ge $1 ]]; }
 
 @test 'requests a second: a server that refuses more than so many is never asked for more' {
 	nginx_start

@@ -4,18 +4,6 @@
 load lib
 load web
 
-setup()
-{
-	place_setup
-	web_setup
-}
-
-teardown()
-{
-	web_teardown
-	place_teardown
-}
-
 # The body of a manifest without times: digests, sizes and paths.
 body() { grep '^f ' "$T/catalog/$1/v1.manifest" | cut -d' ' -f2,3,6; }
 

@@ -4,18 +4,6 @@
 load lib
 load web
 
-setup()
-{
-	place_setup
-	web_setup
-}
-
-teardown()
-{
-	web_teardown
-	place_teardown
-}
-
 # two_mirrors COUNT BYTES: d:v1 at $WEB first and $NGX second.
 two_mirrors()
 {

@@ -4,18 +4,6 @@
 load lib
 load web
 
-setup()
-{
-	place_setup
-	web_setup
-}
-
-teardown()
-{
-	web_teardown
-	place_teardown
-}
-
 # record FILE-INDEX of the one tree of NAME:VERSION, in hex.
 record() { od -An -tx1 -j $((16 * $2)) -N 16 "$T"/tier/trees/*/"${1%:*}/${1#*:}@"*/digests | tr -d ' \n'; }
 

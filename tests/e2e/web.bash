@@ -1,7 +1,22 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # used by the suites
 # Web servers of a test: nginx, and faultweb.py for what nginx cannot do wrong. On loopback, below $T; ended by web_teardown.
-# Loaded after lib.
+# Loaded after lib. A suite with more to set up or to end has its own setup or teardown.
+
+setup()
+{
+	place_setup
+	web_setup
+}
+
+teardown()
+{
+	web_teardown
+	place_teardown
+}
+
+# moved_some BYTES: have transfers under way written that much?
+moved_some() { [[ $(larder status --json 2>/dev/null | jq '[.transfers[]?.done | tonumber] | add // 0') -ge $1 ]]; }
 
 web_setup()
 {
