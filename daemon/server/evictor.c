@@ -205,7 +205,8 @@ static int claim(struct larderd *d, const struct inv_tree *tree, const char *why
 {
 	if (inventory_begin(d->inv, err))
 		return -err->code;
-	inventory_count(d->inv, INV_COUNTER_evicted_trees, 1);
+	if (tree->present_shards) /* else there was nothing to evict */
+		inventory_count(d->inv, INV_COUNTER_evicted_trees, 1);
 	inventory_event_add(d->inv, now_s(), "evict", "dataset=%s:%s bytes=%llu why=%s", tree->name,
 			    tree->version, (unsigned long long)tree->present_bytes, why);
 	if ((force && inventory_lease_drop(d->inv, tree->id, err)) ||

@@ -8,6 +8,7 @@
 
 #include <utlist.h>
 
+#include "server/evictor.h"
 #include "server/log.h"
 #include "server/own_remote.h"
 #include "server/scrub.h"
@@ -200,6 +201,18 @@ static void log_end(const struct stage *stage, int rc, enum larder_tree_state st
 		  (long long)ms, p.engine, text);
 }
 
+/* Nothing came before nobody wanted it any more: then it was never here. */
+static void drop_empty(struct larderd *d, uint64_t tree_id)
+{
+	struct larder_error ignored;
+	struct inv_tree tree;
+
+	if (inventory_tree_get(d->inv, tree_id, &tree, &ignored) || tree.present_shards ||
+	    tree.state != LARDER_TREE_PARTIAL || stage_of(d, tree_id))
+		return;
+	evictor_evict(d, tree_id, "nothing came", false, NULL, NULL, &ignored);
+}
+
 void stage_end(struct stage *stage, int rc, const struct larder_error *err)
 {
 	struct larderd *d = stage->d;
@@ -235,6 +248,8 @@ void stage_end(struct stage *stage, int rc, const struct larder_error *err)
 	HASH_DEL(d->stages, stage);
 	tell_onlookers(stage);
 	free(stage);
+	if (rc == -ECANCELED && !d->stop_timer) /* nothing is begun while we stop */
+		drop_empty(d, tree_id);
 	verify_go_on(d, tree_id);
 	stage_start_next(d);
 	space_watch(d);

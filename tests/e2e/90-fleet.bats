@@ -407,6 +407,8 @@ ahead_ready() { [[ $(outcome "$(ahead "$@")") == 1 ]]; }
 	run ahead 7 coming:v1
 	poll 10 ahead_failed 7 coming:v1 # leased
 	tree_is used:v1 ready
+	poll 10 no_row coming:v1 # nothing of it ever came
+	poll 10 no_tree coming:v1
 	release 1
 	for _ in 1 2 3; do acquire 1 used:v1 && release 1; done
 	ask FORGET 7
@@ -424,6 +426,7 @@ ahead_ready() { [[ $(outcome "$(ahead "$@")") == 1 ]]; }
 	equal "$(outcome "$output")" 4
 	contains "$output" 'dropped'
 }
+no_row() { [[ -z $(tree_state "$1") ]]; }
 ahead_failed() { [[ $(outcome "$(ahead "$@")") == 4 ]]; }
 
 @test 'a plan that changes or is not renewed lets go, and what it had begun is cancelled' {
