@@ -133,18 +133,31 @@ const struct source_options *pool_options(const struct xfer_pool *pool);
 /* The thread's engine for such a copy. */
 int lane_engine(struct lane *lane, bool uring, struct engine **engine, struct larder_error *err);
 
-/* --- transfer.c: a thread's turns */
+/* --- queue.c */
+/* A thread's turn: more of the manifest into the queue. */
 void transfer_feed(struct transfer *transfer);
-void transfer_run(struct transfer *transfer, struct lane *lane, struct item *item);
+/*
+ * Small ones that follow in the queue and go together with batch[0]: all their reads are begun
+ * before one is waited for, so that a thread has several in flight. No more than its share of what
+ * waits. How many there are, with the first.
+ */
+unsigned int transfer_take_more(struct transfer *transfer, struct item *batch[BATCH_MAX]);
+
 /* To the front of the queue. */
 void transfer_put_back(struct transfer *transfer, struct item *item);
+void item_free(struct item *item);
+
+/* --- transfer.c: a thread's turns */
+/* The first failure is the transfer's; item NULL: it is about no shard. */
+void transfer_fail(struct transfer *transfer, const struct item *item, int rc,
+		   const struct larder_error *err);
+void transfer_run(struct transfer *transfer, struct lane *lane, struct item *item);
 /* A shard of a flow is whole in memory (rc 0), or could not be had. Takes the item. */
 void transfer_arrived(struct transfer *transfer, struct item *item, int rc,
 		      const unsigned char *data, struct larder_error *err);
 /* Nothing of the list is wanted any more. */
 void transfer_drop(struct transfer *transfer, struct item *list);
 void transfer_finish(struct transfer *transfer);
-void item_free(struct item *item);
 
 /* --- sources.c */
 int sources_init(struct transfer *transfer, const struct source_ops *const *ops,
