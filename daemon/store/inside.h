@@ -134,8 +134,8 @@ struct naming {
  * only made after verification. Anything else is replaced by rename. 0 or -errno.
  */
 int naming_put(struct tier *tier, int dir, const char *name, const struct naming *naming);
-/* Mode and mtime of an open file, before it is synced. 0 or -errno. */
-int naming_stamp(int fd, mode_t mode, int64_t mtime_ns);
+/* Mode (it has `now`) and mtime of an open file, before it is synced. 0 or -errno. */
+int naming_stamp(int fd, mode_t now, mode_t mode, int64_t mtime_ns);
 struct timespec naming_time(int64_t ns);
 
 /* --- committer.c and commit.c: one thread a tier; the two barriers --- */

@@ -31,11 +31,11 @@ struct timespec naming_time(int64_t ns)
 	return (struct timespec){.tv_sec = sec, .tv_nsec = rest};
 }
 
-int naming_stamp(int fd, mode_t mode, int64_t mtime_ns)
+int naming_stamp(int fd, mode_t now, mode_t mode, int64_t mtime_ns)
 {
 	struct timespec times[2] = {naming_time(mtime_ns), naming_time(mtime_ns)};
 
-	if (fchmod(fd, mode) < 0 || futimens(fd, times) < 0)
+	if ((now != mode && fchmod(fd, mode) < 0) || futimens(fd, times) < 0)
 		return -errno;
 	return 0;
 }

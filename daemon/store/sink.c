@@ -69,9 +69,9 @@ static int name_it(struct tree_sink *ts, const char *path, const struct naming *
 static int open_unnamed(int dir, bool direct)
 {
 	const int flags = O_TMPFILE | O_RDWR;
-	int fd = below_open(dir, ".", flags | (direct ? O_DIRECT : 0), 0400);
+	int fd = below_open(dir, ".", flags | (direct ? O_DIRECT : 0), 0444); /* as most will be */
 
-	return fd == -EINVAL && direct ? below_open(dir, ".", flags, 0400) : fd;
+	return fd == -EINVAL && direct ? below_open(dir, ".", flags, 0444) : fd;
 }
 
 /* All or nothing: running out of room shows here and not in the middle of the bytes. */
@@ -112,7 +112,7 @@ static int sink_create(struct sink *sink, uint64_t size, bool direct, int *out,
 }
 
 static int check_file(struct tree_sink *ts, const struct shard *shard, int fd, uint32_t epoch,
-		      struct larder_error *err)
+		      mode_t *mode, struct larder_error *err)
 {
 	struct stat st;
 
@@ -122,6 +122,7 @@ static int check_file(struct tree_sink *ts, const struct shard *shard, int fd, u
 		return -EINVAL;
 	if (fstat(fd, &st) < 0)
 		return say(ts, err, errno, "stat", shard->path);
+	*mode = st.st_mode & 07777;
 	if ((uint64_t)st.st_size == shard->size)
 		return 0;
 	return larder_error_set(err, EINVAL, "tier %s: a shard of %llu bytes came as %llu",
@@ -156,14 +157,15 @@ static int sink_commit(struct sink *sink, const struct shard *shard, int fd,
 		.mode = shard_store_mode(shard->mode),
 		.epoch = committer_forget(ts->tier->committer, fd),
 	};
-	int rc = check_file(ts, shard, fd, file.epoch, err);
+	mode_t now = 0;
+	int rc = check_file(ts, shard, fd, file.epoch, &now, err);
 
 	if (rc)
 		return rc;
 	rc = note_digest(ts, shard, err);
 	if (rc)
 		return rc;
-	rc = naming_stamp(fd, file.mode, shard->mtime_ns);
+	rc = naming_stamp(fd, now, file.mode, shard->mtime_ns);
 	if (rc)
 		return say(ts, err, rc, "set mode and time of", shard->path);
 	/* write-back starts now, so that the batch's sync finds little left; its errors show there
@@ -268,7 +270,7 @@ static int make_file(struct tree_sink *ts, const struct shard *shard)
 	if (!digest_equal(shard->digest, digest_of("", 0)))
 		return -EBADMSG;
 	naming.fd = fd = open_unnamed(ts->data, false);
-	rc = fd < 0 ? fd : naming_stamp(fd, naming.mode, shard->mtime_ns);
+	rc = fd < 0 ? fd : naming_stamp(fd, 0, naming.mode, shard->mtime_ns);
 	return rc ? rc : name_it(ts, shard->path, &naming);
 }
 

@@ -31,13 +31,16 @@ static int about_sink(struct item *item, struct larder_error *err)
 	return larder_error_prefix(err, "%s", shown ? shown : "?");
 }
 
-/* The whole shard into memory, and one byte more to see that it ends there. */
+/*
+ * The whole shard into memory. One byte more is asked for: a file that ends here gives fewer than
+ * were asked for, so that no second call has to see its end.
+ */
 static int read_whole(int in, struct item *item, unsigned char *data, struct larder_error *err)
 {
 	struct engine_copy *copy = &item->copy;
 	size_t size = (size_t)copy->size, got = 0;
 
-	for (;;) {
+	while (got < size) {
 		ssize_t n = pread(in, data + got, size + 1 - got, (off_t)got);
 
 		if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
