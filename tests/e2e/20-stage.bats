@@ -388,6 +388,23 @@ engine_shown() { [[ $(larder status --json | jq -r '.transfers[0].engine') == 's
 	contains "$(grep stage.end "$T/larderd.log")" 'small whole"'
 }
 
+@test 'a small dataset does not wait behind a huge one' {
+	dataset huge:v1 400 50000
+	dataset small:v1 10 1000
+	daemon_start 'transfer_bandwidth = "500K"' # 40 seconds for the huge one
+	code 0 larder stage huge:v1
+	poll 20 something_came
+	code 0 larder stage -q --wait small:v1
+	tree_is small:v1 ready
+	tree_is huge:v1 staging
+	sed -i '/^transfer_bandwidth/d' "$T/larder.conf"
+	code 0 larder reload
+	code 0 larder wait -q huge:v1 --timeout 60s
+	same_tree "$(origin_of huge:v1)" "$(tree_data huge:v1)"
+}
+
+something_came() { (($(counter origin_bytes) > 0)) || [[ $(larder status --json | jq '.transfers[0].done') -gt 0 ]]; }
+
 @test 'stage --wait answers when the stage is over, not at its next look' {
 	local i began asked quick=0
 	for i in {1..6}; do dataset "d$i:v1" 2 1000 && dataset "e$i:v1" 2 1000; done
