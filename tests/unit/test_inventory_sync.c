@@ -479,7 +479,8 @@ static void a_busy_log_is_begun_anew_too(void **state)
 	/* On a disk that is slow just now it waits for quick syncs: more is written then. */
 	do {
 		write_much(w, id, BITS);
-		for (unsigned int i = 0; i < 300; i++)
+		write_much(w, id, BITS);
+		for (unsigned int i = 0; i < 900; i++)
 			insert(w, round * 1000 + i + 2, 8);
 		round++;
 	} while (round < 16 || (round < 80 && log_mb(w) >= round * 15 / 4));
