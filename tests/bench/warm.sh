@@ -76,7 +76,7 @@ warm_all() {
 }
 
 bench_warm() {
-	local WARM_ROUNDS=30 WARM
+	local WARM_ROUNDS=${WARM_ROUNDS:-30} WARM
 	[[ $BENCH_SCALE != tiny ]] || WARM_ROUNDS=2
 	command -v slurmctld > /dev/null || { say 'warm: left out, Slurm is not installed (contrib/bootstrap)'; return 0; }
 	WARM=$(mktemp -d /tmp/larder-warm-XXXXXX)
