@@ -153,28 +153,36 @@ static int receive_ahead(struct larder_stream *s, size_t want, int64_t until_ms)
 	}
 }
 
+/* What is there already, `len` bytes of it at most. */
+static size_t take_some(struct larder_stream *s, uint8_t *data, size_t len)
+{
+	size_t n = s->end - s->begin;
+
+	n = n < len ? n : len;
+	if (n) /* else there may be no memory yet */
+		memcpy(data, s->ahead + s->begin, n);
+	s->begin += n;
+	s->taken += n;
+	return n;
+}
+
 int larder_stream_take(struct larder_stream *s, uint8_t *data, size_t len, int64_t until_ms)
 {
-	while (len) {
-		size_t n = s->end - s->begin;
+	for (;;) {
+		size_t n = take_some(s, data, len);
+		int rc;
 
-		if (n > len)
-			n = len;
-		memcpy(data, s->ahead + s->begin, n);
-		s->begin += n;
-		s->taken += n;
 		data += n;
 		len -= n;
 		if (!len)
-			break;
+			return 0;
 		/* else a byte every moment would hold us for ever */
 		if (n && larder_mono_ms() >= until_ms)
 			return -ETIMEDOUT;
-		int rc = receive_ahead(s, len, until_ms);
+		rc = receive_ahead(s, len, until_ms);
 		if (rc)
 			return rc;
 	}
-	return 0;
 }
 
 int larder_stream_take_fd(struct larder_stream *s)
