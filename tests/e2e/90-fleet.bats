@@ -366,6 +366,38 @@ knows_all()
 }
 quiet_node() { [[ $(larder status --json -o TRANSFERS | jq -r '.node[0].transfers') == 0 ]] && trash_empty; }
 
+# many_trees COUNT: the one tree of the inventory, so many times under other names. No files: none is asked for.
+many_trees()
+{
+	python3 - "$T/state/inventory.db" "$1" <<-'END'
+		import sqlite3, sys
+		db = sqlite3.connect(sys.argv[1])
+		names = [row[1] for row in db.execute("PRAGMA table_info(tree)")]
+		tree = dict(zip(names, db.execute("SELECT * FROM tree").fetchone()))
+		for i in range(2, int(sys.argv[2]) + 1):
+		    tree.update(id=i, name="d%d" % i, digest="%032x" % i, last_seq=i, admitted_seq=i)
+		    db.execute("INSERT INTO tree VALUES (%s)" % ",".join("?" * len(names)), [tree[n] for n in names])
+		db.commit()
+	END
+}
+
+@test 'a thousand trees are told in pieces, and who goes away in the middle costs nothing' {
+	dataset a:v1 1 10
+	daemon_start
+	larder stage -q --wait a:v1
+	daemon_stop
+	many_trees 1000
+	fleet_start
+	for _ in 1 2 3 4 5; do timeout -s KILL 0.02 "$T/asknode" INVENTORY 0 0 >/dev/null 2>&1 || true; done
+	inventory
+	equal "$(news)" 1000
+	larder evict -q d7:v1
+	inventory
+	equal "$(news)" 1
+	contains "$(cat "$T/news")" $'GONE\tid=7'
+	knows_all
+}
+
 # --- for jobs that are to come ---
 
 # ahead JOB SPECS [TTL_MS] [UID]: as larder-sched asks.
