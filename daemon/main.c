@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log/log.h"
 #include "server/check.h"
-#include "server/log.h"
 #include "server/start.h"
 
 struct options {

@@ -9,10 +9,10 @@
 
 #include "larder/cleanup.h"
 #include "larder/text.h"
+#include "log/log.h"
 #include "server/ahead.h"
 #include "server/dataset.h"
 #include "server/holders.h"
-#include "server/log.h"
 #include "server/space.h"
 
 /* The directory went behind our back: claim less, and stage again. */

@@ -12,12 +12,12 @@
 #include <string.h>
 
 #include "larder/cleanup.h"
+#include "log/log.h"
 #include "server/access.h"
 #include "server/admit.h"
 #include "server/ahead_inside.h"
 #include "server/dataset.h"
 #include "server/dispatch.h"
-#include "server/log.h"
 
 #define PLANS_MAX  1024u
 #define TTL_MIN_MS 1000

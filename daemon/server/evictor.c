@@ -10,11 +10,11 @@
 #include <string.h>
 
 #include "larder/cleanup.h"
+#include "log/log.h"
 #include "server/admit.h"
 #include "server/advice.h"
 #include "server/ahead.h"
 #include "server/dataset.h"
-#include "server/log.h"
 #include "server/scrub.h"
 #include "server/space.h"
 #include "server/stage.h"

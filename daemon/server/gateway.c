@@ -21,7 +21,7 @@
 #include "fleet/serve.h"
 #include "larder/cleanup.h"
 #include "larder/wire.h"
-#include "server/log.h"
+#include "log/log.h"
 #include "server/session_inside.h"
 
 #define GROUPS_MAX	65536 /* NGROUPS_MAX of Linux */

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "larder/text.h"
+#include "log/log.h"
 #include "server/dispatch.h"
-#include "server/log.h"
 #include "server/reload.h"
 #include "server/survey.h"
 

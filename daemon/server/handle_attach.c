@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "larder/cleanup.h"
+#include "log/log.h"
 #include "server/dataset.h"
 #include "server/dispatch.h"
-#include "server/log.h"
 #include "server/request.h"
 
 /* A detached mount of the tree's data/, read-only, nosuid, nodev. -ENOSYS on kernels before 5.12.

@@ -10,11 +10,11 @@
 
 #include "larder/cleanup.h"
 #include "larder/text.h"
+#include "log/log.h"
 #include "server/access.h"
 #include "server/admit.h"
 #include "server/dataset.h"
 #include "server/dispatch.h"
-#include "server/log.h"
 #include "server/order.h"
 #include "server/pick.h"
 

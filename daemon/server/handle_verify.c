@@ -14,9 +14,9 @@
 #include <utlist.h>
 
 #include "larder/cleanup.h"
+#include "log/log.h"
 #include "server/dataset.h"
 #include "server/dispatch.h"
-#include "server/log.h"
 #include "server/order.h"
 #include "server/pick.h"
 #include "server/scrub.h"

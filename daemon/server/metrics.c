@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "larder/cleanup.h"
+#include "log/log.h"
 #include "server/dispatch.h"
-#include "server/log.h"
 #include "server/space.h"
 #include "server/stage.h"
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "larder/cleanup.h"
-#include "server/log.h"
+#include "log/log.h"
 #include "server/request.h"
 
 struct question {

@@ -12,8 +12,8 @@
 
 #include "core/evict.h"
 #include "larder/cleanup.h"
+#include "log/log.h"
 #include "origin/limits.h"
-#include "server/log.h"
 
 struct reload {
 	struct work work;

@@ -9,9 +9,9 @@
 #include <fcntl.h>
 
 #include "larder/cleanup.h"
+#include "log/log.h"
 #include "server/admit.h"
 #include "server/dataset.h"
-#include "server/log.h"
 #include "server/own_remote.h"
 #include "server/request.h"
 

@@ -9,9 +9,9 @@
 
 #include "larder/cleanup.h"
 #include "larder/text.h"
+#include "log/log.h"
 #include "server/admit.h"
 #include "server/dataset.h"
-#include "server/log.h"
 #include "server/request.h"
 
 const char *want_word(const struct want *want)

@@ -11,8 +11,8 @@
 #include <utlist.h>
 
 #include "larder/text.h"
+#include "log/log.h"
 #include "server/admit.h"
-#include "server/log.h"
 #include "server/request.h"
 #include "server/session.h"
 

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "server/log.h"
+#include "log/log.h"
 
 struct scrub_next {
 	uint64_t after;

@@ -17,8 +17,8 @@
 #include <utlist.h>
 
 #include "larder/cleanup.h"
+#include "log/log.h"
 #include "server/dispatch.h"
-#include "server/log.h"
 #include "server/session_inside.h"
 
 #define SEND_FRAMES 64 /* at once */

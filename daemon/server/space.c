@@ -11,9 +11,9 @@
 
 #include "larder/cleanup.h"
 #include "larder/text.h"
+#include "log/log.h"
 #include "server/dataset.h"
 #include "server/evictor.h"
-#include "server/log.h"
 #include "server/stage.h"
 
 struct tree_sums {

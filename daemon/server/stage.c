@@ -13,10 +13,10 @@
 #include <utlist.h>
 
 #include "larder/cleanup.h"
+#include "log/log.h"
 #include "origin/origins.h"
 #include "server/dataset.h"
 #include "server/evictor.h"
-#include "server/log.h"
 #include "server/own_remote.h"
 #include "server/space.h"
 #include "server/stage_inside.h"

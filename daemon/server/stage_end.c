@@ -8,8 +8,8 @@
 
 #include <utlist.h>
 
+#include "log/log.h"
 #include "server/evictor.h"
-#include "server/log.h"
 #include "server/own_remote.h"
 #include "server/scrub.h"
 #include "server/space.h"

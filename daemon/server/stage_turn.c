@@ -4,7 +4,7 @@
  */
 #include <utlist.h>
 
-#include "server/log.h"
+#include "log/log.h"
 #include "server/stage_inside.h"
 #include "server/stage_plan.h"
 

@@ -17,12 +17,12 @@
 #include <systemd/sd-daemon.h>
 
 #include "larder/cleanup.h"
+#include "log/log.h"
 #include "server/access.h"
 #include "server/advice.h"
 #include "server/ahead.h"
 #include "server/evictor.h"
 #include "server/gateway.h"
-#include "server/log.h"
 #include "server/names.h"
 #include "server/order.h"
 #include "server/origin_options.h"

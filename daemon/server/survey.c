@@ -13,9 +13,9 @@
 #include <utlist.h>
 
 #include "larder/cleanup.h"
+#include "log/log.h"
 #include "server/dataset.h"
 #include "server/evictor.h"
-#include "server/log.h"
 #include "server/space.h"
 #include "server/stage.h"
 

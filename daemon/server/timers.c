@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log/log.h"
 #include "server/advice.h"
 #include "server/ahead.h"
-#include "server/log.h"
 #include "server/metrics.h"
 #include "server/reconcile.h"
 #include "server/scrub.h"

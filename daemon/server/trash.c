@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log/log.h"
 #include "server/dataset.h"
 #include "server/evictor.h"
-#include "server/log.h"
 #include "server/space.h"
 #include "server/trimmer.h"
 

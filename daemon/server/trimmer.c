@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log/log.h"
 #include "server/dataset.h"
-#include "server/log.h"
 #include "server/scrub.h"
 #include "server/space.h"
 #include "server/stage.h"

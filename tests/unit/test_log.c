@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "server/log.h"
+#include "log/log.h"
 
 struct capture {
 	int saved, fd;
