@@ -4,6 +4,7 @@
  * Called by job.c and task.c.
  */
 #include "ask.h"
+#include "larder/clock.h"
 
 #include <errno.h>
 #include <string.h>
@@ -15,14 +16,6 @@ int ask_init(struct ask *ask, const struct settings *settings, const char *node,
 	ask->client = NULL;
 	ask->timeout_ms = settings->timeout_ms;
 	return settings_expand(settings->socket, node, ask->socket, sizeof(ask->socket), err);
-}
-
-int64_t ask_mono_ms(void)
-{
-	struct timespec now = {0};
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 void ask_pause_ms(int ms)
@@ -54,7 +47,7 @@ void ask_fini(struct ask *ask)
 int ask_call(struct ask *ask, unsigned int type, const void *msg, int patience_ms, larder_row_fn fn,
 	     void *arg, bool *unreachable, struct larder_error *err)
 {
-	int64_t until_ms = ask_mono_ms() + ask->timeout_ms;
+	int64_t until_ms = clock_mono_ms() + ask->timeout_ms;
 	int left_ms, rc;
 
 	*unreachable = true;
@@ -65,7 +58,7 @@ int ask_call(struct ask *ask, unsigned int type, const void *msg, int patience_m
 			return rc;
 		}
 	}
-	left_ms = (int)(until_ms - ask_mono_ms());
+	left_ms = (int)(until_ms - clock_mono_ms());
 	rc = larder_client_call(ask->client, type, msg, (left_ms > 1 ? left_ms : 1) + patience_ms,
 				fn, arg, NULL, err);
 	*unreachable = is_transport(rc);

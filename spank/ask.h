@@ -31,7 +31,6 @@ int ask_call(struct ask *ask, unsigned int type, const void *msg, int patience_m
 	     void *arg, bool *unreachable, struct larder_error *err);
 void ask_fini(struct ask *ask);
 
-int64_t ask_mono_ms(void);
 void ask_pause_ms(int ms);
 
 #endif

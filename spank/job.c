@@ -12,6 +12,7 @@
 
 #include "ask.h"
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "larder/text.h"
 #include "origin.h"
 #include "plugin.h"
@@ -127,12 +128,12 @@ static int await(struct ask *ask, const struct job *job, int64_t left_ms, struct
 		.run = job->run,
 		.timeout_ms = left_ms < SLICE_MS ? left_ms : SLICE_MS,
 	};
-	int64_t began = ask_mono_ms();
+	int64_t began = clock_mono_ms();
 	int rc = ask_call(ask, LARDER_MSG_AWAIT, &msg, (int)msg.timeout_ms, take_outcome, outcome,
 			  unreachable, err);
 
 	/* A daemon that answers "pending" at once must not make this a busy loop. */
-	if (!rc && outcome->state == LARDER_OUTCOME_PENDING && ask_mono_ms() - began < RETRY_MS)
+	if (!rc && outcome->state == LARDER_OUTCOME_PENDING && clock_mono_ms() - began < RETRY_MS)
 		ask_pause_ms(RETRY_MS);
 	return rc;
 }
@@ -145,16 +146,16 @@ static int await(struct ask *ask, const struct job *job, int64_t left_ms, struct
 static int pursue(struct ask *ask, const struct job *job, struct outcome *outcome,
 		  bool *unreachable, struct larder_error *err)
 {
-	int64_t contact = ask_mono_ms();
+	int64_t contact = clock_mono_ms();
 	int64_t deadline = contact + job->settings->wait_max_ms;
 	bool asked = false;
 
 	for (;;) {
-		int64_t now = ask_mono_ms();
+		int64_t now = clock_mono_ms();
 		int rc = asked ? await(ask, job, deadline - now, outcome, unreachable, err)
 			       : acquire(ask, job, outcome, unreachable, err);
 
-		now = ask_mono_ms();
+		now = clock_mono_ms();
 		if (!rc && outcome->state != LARDER_OUTCOME_PENDING)
 			return 0;
 		if (!rc && now >= deadline)

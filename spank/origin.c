@@ -19,6 +19,7 @@
 #include "ask.h"
 #include "larder/catalog.h"
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 
 #define ANSWER_MAX ((size_t)256 * 1024)
 
@@ -88,7 +89,7 @@ static int read_until(int fd, char *text, size_t size, int64_t until_ms)
 
 	for (;;) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
-		int64_t left = until_ms - ask_mono_ms();
+		int64_t left = until_ms - clock_mono_ms();
 		int ready = poll(&p, 1, left > 0 ? (int)left : 0);
 		ssize_t n;
 
@@ -138,7 +139,7 @@ static int ask_child(const struct search *s, int timeout_ms, struct marker *mark
 	if (pid == 0)
 		child(s, ends[1]);
 	close(ends[1]);
-	rc = pid < 0 ? -errno : read_until(ends[0], text, ANSWER_MAX, ask_mono_ms() + timeout_ms);
+	rc = pid < 0 ? -errno : read_until(ends[0], text, ANSWER_MAX, clock_mono_ms() + timeout_ms);
 	close(ends[0]);
 	if (pid > 0) {
 		kill(pid, SIGKILL);

@@ -13,6 +13,7 @@
 
 #include "ask.h"
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "larder/text.h"
 #include "plugin.h"
 #include "variables.h"
@@ -130,7 +131,7 @@ static int take_row(struct larder_row *row, void *arg, struct larder_error *err)
 {
 	struct answer *answer = arg;
 
-	if (ask_mono_ms() > answer->until_ms)
+	if (clock_mono_ms() > answer->until_ms)
 		return larder_error_set(err, ETIMEDOUT, "larderd is too slow with its answer");
 	return view_add_row(answer->view, row, err);
 }
@@ -145,7 +146,7 @@ static int attach(const struct task *task, struct view *view, bool *unreachable,
 		.uid = task->uid,
 		.step_specs = task->step_specs ? task->step_specs : "",
 	};
-	struct answer answer = {view, ask_mono_ms() + task->settings->timeout_ms};
+	struct answer answer = {view, clock_mono_ms() + task->settings->timeout_ms};
 	struct ask ask;
 	int rc = ask_init(&ask, task->settings, task->node, err);
 
@@ -153,7 +154,7 @@ static int attach(const struct task *task, struct view *view, bool *unreachable,
 	if (rc)
 		return rc;
 	for (;;) {
-		int64_t left_ms = answer.until_ms - ask_mono_ms();
+		int64_t left_ms = answer.until_ms - clock_mono_ms();
 
 		ask.timeout_ms = left_ms > 1 ? (int)left_ms : 1;
 		rc = ask_call(&ask, LARDER_MSG_ATTACH, &msg, 0, take_row, &answer, unreachable,

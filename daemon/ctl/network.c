@@ -15,6 +15,7 @@
 
 #include "fleet/call.h"
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "larder/text.h"
 
 #define PING_MS	   4500			 /* the asker waits for 5 s, and likes to hear why */
@@ -133,14 +134,6 @@ static bool timed_out(const uint8_t *last, const struct larder_head *head)
 	       (last[LARDER_FRAME_HEAD] | last[LARDER_FRAME_HEAD + 1] << 8) == ETIMEDOUT;
 }
 
-static int64_t mono_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Slices of two seconds, each answered whole; the rows of all but the end go on at once. */
 static bool watch(const struct carrier *carrier, const struct larder_head *head, uint8_t *body)
 {
@@ -150,9 +143,9 @@ static bool watch(const struct carrier *carrier, const struct larder_head *head,
 
 	if (larder_msg_decode(head->type, body, head->length, &msg, &err))
 		return give_error(carrier, head->seq, &err);
-	until = msg.timeout_ms > 0 ? mono_ms() + msg.timeout_ms : INT64_MAX;
+	until = msg.timeout_ms > 0 ? clock_mono_ms() + msg.timeout_ms : INT64_MAX;
 	for (;;) {
-		int64_t left = until - mono_ms();
+		int64_t left = until - clock_mono_ms();
 		auto_free uint8_t *frame = NULL, *answer = NULL;
 		struct larder_head end;
 		struct fleet_call call;

@@ -11,6 +11,7 @@
 
 #include "ctl/progress.h"
 #include "ctl/scanning.h"
+#include "larder/clock.h"
 
 #define TICK_NS 200000000L
 
@@ -30,14 +31,6 @@ static void *scan_thread(void *arg)
 	return NULL;
 }
 
-static int64_t mono_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void show(struct scanning *scanning, struct progress *progress, const char *what,
 		 int64_t started_ms)
 {
@@ -52,7 +45,7 @@ static void show(struct scanning *scanning, struct progress *progress, const cha
 		.need_shards = p->found_shards,
 		.eta_ms = -1,
 	};
-	int64_t ms = mono_ms() - started_ms;
+	int64_t ms = clock_mono_ms() - started_ms;
 
 	/* Lines that count in tenths make sense only once the whole is known. */
 	if (!walked && !progress->terminal)
@@ -67,7 +60,7 @@ static void show(struct scanning *scanning, struct progress *progress, const cha
 static void wait_for(pthread_t thread, struct scanning *scanning, const char *what, bool quiet,
 		     const sigset_t *signals)
 {
-	int64_t started_ms = mono_ms();
+	int64_t started_ms = clock_mono_ms();
 	struct progress progress;
 	struct timespec until;
 

@@ -8,6 +8,7 @@
 
 #include "ctl/fleet.h"
 #include "ctl/progress.h"
+#include "larder/clock.h"
 
 #define WATCH_SLACK_MS 10000 /* the daemon's own timeout comes first */
 
@@ -17,14 +18,6 @@ struct following {
 	int64_t until_ms; /* CLOCK_MONOTONIC; 0: no limit */
 	const char *node;
 };
-
-static int64_t mono_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static int stage_node(struct ctl *ctl, size_t node, struct larder_client *client, void *arg,
 		      struct larder_error *err)
@@ -71,7 +64,7 @@ static int show_transfer(struct larder_row *row, void *arg, struct larder_error 
 /* 0 means no limit to the daemon, so a limit that is used up is the shortest there is. */
 static int64_t time_left(const struct following *following)
 {
-	int64_t left = following->until_ms - mono_ms();
+	int64_t left = following->until_ms - clock_mono_ms();
 
 	if (following->until_ms == 0)
 		return 0;
@@ -121,7 +114,7 @@ static int follow(struct ctl *ctl, bool stage, bool watch)
 		return CTL_USAGE;
 	}
 	if (ctl->options.timeout > 0)
-		following.until_ms = mono_ms() + ctl->options.timeout;
+		following.until_ms = clock_mono_ms() + ctl->options.timeout;
 	/* All nodes start before the first is waited for. */
 	if (stage)
 		code = fleet_each(ctl, stage_node, &following);

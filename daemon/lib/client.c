@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "lib/stream.h"
 
 struct larder_client {
@@ -62,7 +63,7 @@ static int fill_address(const char *path, const char *node, struct sockaddr_un *
 static int connect_until(int fd, const struct sockaddr_un *address, int64_t until_ms)
 {
 	for (;;) {
-		int64_t left = until_ms - larder_mono_ms();
+		int64_t left = until_ms - clock_mono_ms();
 		struct timeval wait = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000};
 
 		if (left <= 0)
@@ -126,7 +127,7 @@ int larder_client_open(const char *socket_path, const char *node, int timeout_ms
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return larder_error_set(err, errno, "socket: %m");
-	rc = connect_until(fd, &address, larder_mono_ms() + timeout_ms);
+	rc = connect_until(fd, &address, clock_mono_ms() + timeout_ms);
 	if (rc)
 		return connect_fail(-rc, address.sun_path, timeout_ms, err);
 	rc = check_peer(fd, address.sun_path, err);
@@ -177,7 +178,7 @@ static int make_room(struct larder_client *client, size_t len, struct larder_err
 static int receive_frame(struct larder_client *client, int timeout_ms, struct larder_head *head,
 			 union any_message *msg, int *fd, struct larder_error *err)
 {
-	int64_t until_ms = larder_mono_ms() + timeout_ms;
+	int64_t until_ms = clock_mono_ms() + timeout_ms;
 	uint8_t in[LARDER_FRAME_HEAD];
 	int rc = larder_stream_take(&client->stream, in, sizeof(in), until_ms);
 
@@ -263,7 +264,7 @@ int larder_client_call(struct larder_client *client, unsigned int type, const vo
 	if (rc)
 		return rc;
 	client->broken = true; /* until its answer was read to the end */
-	rc = larder_stream_send(&client->stream, frame, len, larder_mono_ms() + timeout_ms);
+	rc = larder_stream_send(&client->stream, frame, len, clock_mono_ms() + timeout_ms);
 	/* A daemon that turns us away may have said why before it closed: read on. */
 	if (rc && rc != -EPIPE && rc != -ECONNRESET)
 		return transport_fail(rc, timeout_ms, err);

@@ -14,24 +14,17 @@
 #include <unistd.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 
 #define FDS_MAX 4 /* taken off the socket at once; one is legal, the rest are closed */
 #define AHEAD	((size_t)32 << 10)
-
-int64_t larder_mono_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* Waits until fd is ready for `events`. 0 or -ETIMEDOUT, or poll's -errno. */
 static int wait_ready(int fd, short events, int64_t until_ms)
 {
 	for (;;) {
 		struct pollfd p = {.fd = fd, .events = events};
-		int64_t left = until_ms - larder_mono_ms();
+		int64_t left = until_ms - clock_mono_ms();
 		int n;
 
 		if (left < 0)
@@ -177,7 +170,7 @@ int larder_stream_take(struct larder_stream *s, uint8_t *data, size_t len, int64
 		if (!len)
 			return 0;
 		/* else a byte every moment would hold us for ever */
-		if (n && larder_mono_ms() >= until_ms)
+		if (n && clock_mono_ms() >= until_ms)
 			return -ETIMEDOUT;
 		rc = receive_ahead(s, len, until_ms);
 		if (rc)

@@ -18,7 +18,6 @@ struct larder_stream {
 	uint8_t *ahead;
 };
 
-int64_t larder_mono_ms(void);
 /* Takes fd over. */
 void larder_stream_init(struct larder_stream *s, int fd);
 void larder_stream_fini(struct larder_stream *s);

@@ -105,7 +105,6 @@ void http_loop_add(struct http_loop *loop, struct http_fetch *fetch);
 void http_loop_turn(struct http_loop *loop);
 /* Ends a fetch of the loop without a word (over is not called). Nothing of it is left. */
 void http_loop_drop(struct http_loop *loop, struct http_fetch *fetch);
-int64_t http_mono_ms(void);
 
 /* --- http_try.c */
 /* A request of it is over. 0: all is there; 1: it is to be asked for again (due_ms); -errno. */

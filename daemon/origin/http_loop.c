@@ -8,15 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "larder/clock.h"
 #include "origin/http.h"
-
-static int64_t mono_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 /* --- life */
 
@@ -81,7 +74,7 @@ void http_loop_add(struct http_loop *loop, struct http_fetch *fetch)
 	fetch->state = HTTP_QUEUED;
 	fetch->after_ms = -1;
 	if (!fetch->begun_ms)
-		fetch->begun_ms = http_mono_ms();
+		fetch->begun_ms = clock_mono_ms();
 	fetch->mark = fetch->reached;
 	fetch->own = fetch->shared = (struct gate_place){.wake = on_room, .arg = loop};
 	fetch->at = fetch->url ? strdup(fetch->url) : NULL;
@@ -184,7 +177,7 @@ static bool may_ask(struct http_fetch *fetch, int64_t now_ms)
 /* Starts what may be; *until_ms is when the next one may. */
 static void start_due(struct http_loop *loop, int64_t *until_ms)
 {
-	int64_t now_ms = http_mono_ms();
+	int64_t now_ms = clock_mono_ms();
 	struct http_fetch *next;
 
 	for (struct http_fetch *fetch = loop->fetches; fetch; fetch = next) {
@@ -241,7 +234,7 @@ static unsigned int collect(struct http_loop *loop)
 /* What is not wanted, stalls or takes too long. */
 static void watch(struct http_loop *loop)
 {
-	int64_t now_ms = http_mono_ms();
+	int64_t now_ms = clock_mono_ms();
 	struct http_fetch *next;
 
 	if (now_ms - loop->watched_ms < HTTP_WANTED_MS)
@@ -307,16 +300,16 @@ static void go_on(struct http_loop *loop)
 static void pause_reading(struct http_loop *loop, int64_t ms)
 {
 	struct timespec sleep = {.tv_nsec = (long)ms * 1000000}; /* at most HTTP_WANTED_MS */
-	int64_t began_ns = mono_ns();
+	int64_t began_ns = clock_mono_ns();
 
 	nanosleep(&sleep, NULL);
-	loop->held_ns += mono_ns() - began_ns;
+	loop->held_ns += clock_mono_ns() - began_ns;
 	watch(loop);
 }
 
 void http_loop_turn(struct http_loop *loop)
 {
-	int64_t until_ms = http_mono_ms() + HTTP_WANTED_MS, began_ns, pause_ms;
+	int64_t until_ms = clock_mono_ms() + HTTP_WANTED_MS, began_ns, pause_ms;
 	int running = 0, wait_ms;
 
 	start_due(loop, &until_ms);
@@ -330,11 +323,11 @@ void http_loop_turn(struct http_loop *loop)
 	watch(loop);
 	if (collect(loop) || !loop->fetches || any_paused(loop))
 		return;
-	wait_ms = (int)(until_ms - http_mono_ms());
-	began_ns = mono_ns();
+	wait_ms = (int)(until_ms - clock_mono_ms());
+	began_ns = clock_mono_ns();
 	if (wait_ms > 0)
 		curl_multi_poll(loop->multi, NULL, 0, wait_ms, NULL);
-	loop->polled_ns += mono_ns() - began_ns;
+	loop->polled_ns += clock_mono_ns() - began_ns;
 }
 
 /* --- one fetch alone */

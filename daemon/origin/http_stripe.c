@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "larder/clock.h"
 #include "origin/http.h"
 
 #define PART_BYTES	((int64_t)4 * 1024 * 1024)
@@ -360,7 +361,7 @@ int http_stripe(struct http_source *source, const struct shard *shard, uint64_t 
 				  .arg = arg,
 				  .width = 1,
 				  .modified_s = -1,
-				  .began_ms = http_mono_ms()};
+				  .began_ms = clock_mono_ms()};
 	stripe->loop = http_loop_take(source);
 	if (stripe->loop) {
 		look_from_now(stripe);

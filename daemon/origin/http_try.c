@@ -10,6 +10,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "larder/clock.h"
 #include "origin/http.h"
 
 #define BASE_MS	      250
@@ -19,14 +20,6 @@
 #define RENEW_BYTES                                                                                \
 	((uint64_t)64 * 1024 * 1024) /* that much farther: the count of tries begins anew */
 
-int64_t http_mono_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* --- after a request */
 
 static uint32_t random_number(void)
@@ -34,7 +27,7 @@ static uint32_t random_number(void)
 	uint32_t number = 0;
 
 	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) != (ssize_t)sizeof(number))
-		number = (uint32_t)http_mono_ms() * 2654435761u;
+		number = (uint32_t)clock_mono_ms() * 2654435761u;
 	return number;
 }
 
@@ -76,7 +69,7 @@ static int try_again(struct http_fetch *fetch, int rc, enum retry_class class)
 		retry_delay_ms(&policy, class, ++fetch->failed, fetch->after_ms, random_number());
 	if (delay_ms < 0 || !budget_take(fetch->source))
 		return give_up(fetch, rc, class);
-	fetch->due_ms = http_mono_ms() + delay_ms;
+	fetch->due_ms = clock_mono_ms() + delay_ms;
 	return 1;
 }
 
@@ -130,7 +123,7 @@ static int in_time(struct http_fetch *fetch)
 {
 	int64_t allowed_ms = fetch->source->options.total_timeout_ms;
 
-	if (!allowed_ms || http_mono_ms() - fetch->begun_ms < allowed_ms)
+	if (!allowed_ms || clock_mono_ms() - fetch->begun_ms < allowed_ms)
 		return 0;
 	return larder_error_set(&fetch->why, ETIMEDOUT,
 				"not all of it came within %lld s, which is what "

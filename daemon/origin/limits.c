@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "core/bucket.h"
+#include "larder/clock.h"
 #include "origin/gate.h"
 
 struct origin_limit {
@@ -31,14 +32,6 @@ struct origin_limits {
 	pthread_mutex_t lock;
 	struct origin_limit *entries; /* (lock) only ever more of them */
 };
-
-static int64_t mono_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 static int64_t ns_to_ms(int64_t ns)
 {
@@ -169,7 +162,7 @@ static uint64_t burst_of(uint64_t per_s, uint64_t least)
 
 static void apply(struct origin_limit *e, const struct origin_rule *rule)
 {
-	int64_t now_ns = mono_ns();
+	int64_t now_ns = clock_mono_ns();
 
 	e->live = rule != NULL;
 	gate_resize(&e->connections, rule ? rule->connections : 0);
@@ -219,7 +212,7 @@ void origin_limit_leave(struct origin_limit *limit, struct gate_place *place)
 
 int64_t origin_limit_request_ms(struct origin_limit *limit)
 {
-	int64_t now_ns = mono_ns(), wait_ns;
+	int64_t now_ns = clock_mono_ns(), wait_ns;
 
 	pthread_mutex_lock(&limit->lock);
 	wait_ns = bucket_wait_ns(&limit->requests, 1, now_ns);
@@ -234,7 +227,7 @@ int64_t origin_limit_read_ms(struct origin_limit *limit)
 	int64_t wait_ns;
 
 	pthread_mutex_lock(&limit->lock);
-	wait_ns = bucket_wait_ns(&limit->bytes, 0, mono_ns());
+	wait_ns = bucket_wait_ns(&limit->bytes, 0, clock_mono_ns());
 	pthread_mutex_unlock(&limit->lock);
 	return ns_to_ms(wait_ns);
 }
@@ -242,6 +235,6 @@ int64_t origin_limit_read_ms(struct origin_limit *limit)
 void origin_limit_spend(struct origin_limit *limit, uint64_t bytes)
 {
 	pthread_mutex_lock(&limit->lock);
-	bucket_spend(&limit->bytes, bytes, mono_ns());
+	bucket_spend(&limit->bytes, bytes, clock_mono_ns());
 	pthread_mutex_unlock(&limit->lock);
 }

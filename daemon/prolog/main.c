@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "larder/clock.h"
 #include "larder/text.h"
 #include "larder/wire.h"
 #include "prolog/prolog.h"
@@ -34,14 +35,6 @@ static void on_alarm(int signal)
 {
 	(void)signal;
 	_exit(0);
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * INT64_C(1000) + t.tv_nsec / 1000000;
 }
 
 /* larder-slurm-helper beside this program. */
@@ -110,7 +103,7 @@ static void wait_for(const struct prolog_options *options, const struct prolog_j
 		     struct prolog_fleet *fleet)
 {
 	struct prolog_alive *alive = NULL;
-	int64_t began = now_ms(), bound = bound_of(options, job);
+	int64_t began = clock_mono_ms(), bound = bound_of(options, job);
 	bool over = false;
 	size_t waiting = 0;
 
@@ -120,7 +113,7 @@ static void wait_for(const struct prolog_options *options, const struct prolog_j
 		prolog_fleet_step(fleet, &stopped, &waiting);
 	if (waiting && bound > 0)
 		alive = prolog_alive_create(options->helper, job->id);
-	while (waiting && !over && !stopped && now_ms() - began < bound) {
+	while (waiting && !over && !stopped && clock_mono_ms() - began < bound) {
 		const struct timespec pause = {0, PAUSE_MS * 1000000L};
 
 		nanosleep(&pause, NULL);
@@ -131,7 +124,7 @@ static void wait_for(const struct prolog_options *options, const struct prolog_j
 	prolog_alive_destroy(alive);
 	over = over || stopped;
 	syslog(LOG_INFO, "job=%u nodes=%zu waiting=%zu over=%d ms=%lld", job->id, job->n_nodes,
-	       waiting, over, (long long)(now_ms() - began));
+	       waiting, over, (long long)(clock_mono_ms() - began));
 }
 
 static void tell(const struct prolog_job *job, const struct prolog_fleet *fleet)

@@ -11,8 +11,8 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "larder/clock.h"
 #include "log/log.h"
-#include "sched/clock.h"
 #include "sched/control.h"
 
 #define TICK_MS		250 /* how soon a changed inventory is looked at */

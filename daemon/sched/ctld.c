@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "larder/cleanup.h"
-#include "sched/clock.h"
+#include "larder/clock.h"
 #include "sched/slurm_helper.h"
 
 #define ANSWER_BYTES_MAX (256u << 20) /* of all lines together */

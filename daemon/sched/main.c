@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "log/log.h"
-#include "sched/clock.h"
 #include "sched/control.h"
 #include "sched/publisher.h"
 #include "sched/slurm_helper.h"

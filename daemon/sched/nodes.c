@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "larder/text.h"
 #include "log/log.h"
-#include "sched/clock.h"
 #include "sched/control.h"
 #include "sched/feature.h"
 

@@ -9,8 +9,8 @@
 
 #include "fleet/call.h"
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "log/log.h"
-#include "sched/clock.h"
 #include "sched/frames.h"
 #include "sched/sched.h"
 

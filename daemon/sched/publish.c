@@ -14,8 +14,8 @@
 #include <sys/un.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "larder/text.h"
-#include "sched/clock.h"
 
 struct publish_batch {
 	FILE *out;

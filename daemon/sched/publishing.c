@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "log/log.h"
 #include "sched/choose.h"
-#include "sched/clock.h"
 #include "sched/control.h"
 #include "sched/publish.h"
 

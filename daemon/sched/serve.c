@@ -10,8 +10,8 @@
 
 #include "core/hostlist.h"
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "larder/spec.h"
-#include "sched/clock.h"
 #include "sched/explain.h"
 #include "sched/frames.h"
 #include "sched/nodeset.h"

@@ -13,9 +13,9 @@
 
 #include "fleet/call.h"
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "larder/manifest.h"
 #include "larder/text.h"
-#include "sched/clock.h"
 #include "sched/frames.h"
 #include "sched/hash.h"
 

@@ -14,6 +14,7 @@
 #include <utlist.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "server/check.h"
 #include "server/dataset.h"
 #include "server/hash.h"
@@ -78,7 +79,7 @@ static struct access_memory *memory_get(struct access_cache *cache, const char *
 
 	/* what has expired is freed by the next put: an answer under way may still point into it */
 	HASH_FIND_STR(cache->memory, key, entry);
-	return entry && entry->until_ms >= now_mono_ms() ? entry : NULL;
+	return entry && entry->until_ms >= clock_mono_ms() ? entry : NULL;
 }
 
 /* Takes the head when there is memory for it; NULL otherwise. */
@@ -91,7 +92,8 @@ static struct access_memory *memory_put(struct access_cache *cache, const char *
 	if (entry)
 		memory_forget(cache, entry);
 	while (cache->memory &&
-	       (cache->memory->until_ms < now_mono_ms() || /* uthash keeps the order of insertion */
+	       (cache->memory->until_ms <
+			clock_mono_ms() || /* uthash keeps the order of insertion */
 		HASH_COUNT(cache->memory) >= ACCESS_MEMORY_MAX))
 		memory_forget(cache, cache->memory);
 	entry = calloc(1, sizeof(*entry) + strlen(key) + 1);
@@ -100,7 +102,7 @@ static struct access_memory *memory_put(struct access_cache *cache, const char *
 	strcpy(entry->key, key);
 	entry->head = *head;
 	*head = (struct larder_manifest_head){0};
-	entry->until_ms = now_mono_ms() + ttl_ms;
+	entry->until_ms = clock_mono_ms() + ttl_ms;
 	HASH_ADD_STR(cache->memory, key, entry);
 	return entry;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "larder/text.h"
 #include "log/log.h"
 #include "server/ahead.h"
@@ -153,7 +154,7 @@ static int take_lease(struct want *want, struct larder_error *err)
 	snprintf(lease.boot_id, sizeof(lease.boot_id), "%s", d->boot_id);
 	if (inventory_lease_put(d->inv, &lease, err))
 		return -err->code;
-	return inventory_tree_use(d->inv, want->tree.id, now_s(), d->config.use_half_life / 1000,
+	return inventory_tree_use(d->inv, want->tree.id, clock_s(), d->config.use_half_life / 1000,
 				  d->inflation, err);
 }
 
@@ -180,7 +181,7 @@ int admit_quarantine(struct larderd *d, const struct inv_tree *tree, const char 
 	admit_cure(tree, cure, sizeof(cure));
 	return larder_error_set(
 		err, EBADMSG, "in quarantine since %s: %.500s; it is asked for again when %s",
-		larder_duration_format((now_s() - q.since_s) * 1000, ago, sizeof(ago)), q.why,
+		larder_duration_format((clock_s() - q.since_s) * 1000, ago, sizeof(ago)), q.why,
 		cure);
 }
 
@@ -250,7 +251,7 @@ static int log_want(const struct want *want, const char *what)
 	const struct request *request = want->request;
 
 	return inventory_event_add(
-		request->d->inv, now_s(), what,
+		request->d->inv, clock_s(), what,
 		"job=%u run=%u uid=%u dataset=%s:%s state=%s found=%s bytes=%llu",
 		request->key.job_id, request->key.run, request->uid, want->tree.name,
 		want->tree.version, want_word(want), want->found ? want->found : "none",

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "larder/clock.h"
 #include "server/dispatch.h"
 #include "server/hash.h"
 
@@ -25,7 +26,7 @@ uint32_t advice_copies(struct larderd *d, uint64_t tree_id)
 	struct advice *advice;
 
 	HASH_FIND(hh, d->advices, &tree_id, sizeof(tree_id), advice);
-	return advice && now_mono_ms() < advice->until_ms ? advice->copies : 0;
+	return advice && clock_mono_ms() < advice->until_ms ? advice->copies : 0;
 }
 
 void advice_expire(struct larderd *d, bool all)
@@ -33,7 +34,7 @@ void advice_expire(struct larderd *d, bool all)
 	struct advice *advice, *tmp;
 
 	HASH_ITER(hh, d->advices, advice, tmp)
-	if (all || now_mono_ms() >= advice->until_ms) {
+	if (all || clock_mono_ms() >= advice->until_ms) {
 		HASH_DEL(d->advices, advice);
 		free(advice);
 	}
@@ -74,6 +75,6 @@ void handle_ADVISE(struct session *session, const void *msg)
 		return;
 	}
 	advice->copies = m->copies;
-	advice->until_ms = now_mono_ms() + (m->ttl_ms < TTL_MAX_MS ? m->ttl_ms : TTL_MAX_MS);
+	advice->until_ms = clock_mono_ms() + (m->ttl_ms < TTL_MAX_MS ? m->ttl_ms : TTL_MAX_MS);
 	session_done(session, "");
 }

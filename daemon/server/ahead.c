@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "log/log.h"
 #include "server/access.h"
 #include "server/admit.h"
@@ -224,7 +225,7 @@ void ahead_expire(struct larderd *d)
 	struct inv_tree tree;
 
 	HASH_ITER(hh, d->plans, plan, tmp)
-	if (now_mono_ms() > plan->until_ms)
+	if (clock_mono_ms() > plan->until_ms)
 		plan_drop(plan, "expired");
 	HASH_ITER(hh, d->spares, spare, other)
 	if (inventory_tree_get(d->inv, spare->tree_id, &tree, &ignored) == -ENOENT)
@@ -253,7 +254,7 @@ static struct plan *plan_create(struct larderd *d, const struct larder_msg_AHEAD
 			      .d = d,
 			      .uid = m->uid,
 			      .gid = m->gid,
-			      .since_s = now_s(),
+			      .since_s = clock_s(),
 			      .specs = strdup(m->specs),
 			      .fixed = strdup(m->fixed)};
 	if (larder_spec_list_parse(m->specs, &plan->list, err) ||
@@ -289,7 +290,7 @@ static void plan_renew(struct plan *plan, const struct larder_msg_AHEAD *m)
 {
 	int64_t ttl = m->ttl_ms < TTL_MIN_MS ? TTL_MIN_MS : m->ttl_ms;
 
-	plan->until_ms = now_mono_ms() + (ttl < TTL_MAX_MS ? ttl : TTL_MAX_MS);
+	plan->until_ms = clock_mono_ms() + (ttl < TTL_MAX_MS ? ttl : TTL_MAX_MS);
 	plan->priority = m->priority;
 	for (size_t i = 0; i < plan->list.count; i++)
 		plan->items[i].interest.priority = m->priority;

@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 
+#include "larder/clock.h"
 #include "server/ahead.h"
 #include "server/ahead_inside.h"
 #include "server/dataset.h"
@@ -53,7 +54,7 @@ struct larder_msg_OUTCOME plan_outcome(struct plan *plan)
 {
 	struct larder_msg_OUTCOME row = {.state = LARDER_OUTCOME_READY,
 					 .text = "",
-					 .deadline_ms = plan->until_ms - now_mono_ms()};
+					 .deadline_ms = plan->until_ms - clock_mono_ms()};
 
 	for (size_t i = 0; i < plan->list.count; i++)
 		add_progress(&plan->items[i], &row);

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "server/check.h"
 #include "server/check_message.h"
 #include "server/check_own.h"
@@ -32,14 +33,6 @@ struct check {
 	int64_t started_ms, timeout_ms;
 	struct check_result result;
 };
-
-static int64_t mono_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void check_free(struct check *check)
 {
@@ -66,7 +59,7 @@ static void answer(struct check *check, int rc)
 	void *arg = check->arg;
 
 	result.rc = rc;
-	result.took_ms = mono_ms() - check->started_ms;
+	result.took_ms = clock_mono_ms() - check->started_ms;
 	check->result.manifest_fd = -1;
 	check->result.remote = NULL;
 	check->result.head = (struct larder_manifest_head){0};
@@ -353,7 +346,7 @@ int check_start(sd_event *event, const struct check_request *request, check_fn f
 	check->arg = arg;
 	check->sock = check->result.manifest_fd = -1;
 	check_own_clear(&check->own);
-	check->started_ms = mono_ms();
+	check->started_ms = clock_mono_ms();
 	check->timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : 1;
 	snprintf(check->digest, sizeof(check->digest), "%s", request->spec->digest);
 	check->name = strdup(request->spec->name);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "log/log.h"
 #include "server/admit.h"
 #include "server/advice.h"
@@ -71,7 +72,7 @@ static int collect_one(const struct inv_tree *tree, void *arg)
 		.inodes = tree->present_shards,
 		.present_shards = tree->present_shards,
 		.stage_ms = tree->stage_ms,
-		.uses = evict_decay(tree->uses, now_s() - tree->last_use_s,
+		.uses = evict_decay(tree->uses, clock_s() - tree->last_use_s,
 				    c->d->config.use_half_life / 1000),
 		.last_seq = tree->last_seq,
 		.admitted_seq = tree->admitted_seq,
@@ -207,8 +208,9 @@ static int claim(struct larderd *d, const struct inv_tree *tree, const char *why
 		return -err->code;
 	if (tree->present_shards) /* else there was nothing to evict */
 		inventory_count(d->inv, INV_COUNTER_evicted_trees, 1);
-	inventory_event_add(d->inv, now_s(), "evict", "dataset=%s:%s bytes=%llu why=%s", tree->name,
-			    tree->version, (unsigned long long)tree->present_bytes, why);
+	inventory_event_add(d->inv, clock_s(), "evict", "dataset=%s:%s bytes=%llu why=%s",
+			    tree->name, tree->version, (unsigned long long)tree->present_bytes,
+			    why);
 	if ((force && inventory_lease_drop(d->inv, tree->id, err)) ||
 	    inventory_tree_state(d->inv, tree->id, LARDER_TREE_EVICTING, why, err) ||
 	    inventory_commit(d->inv, err)) {
@@ -257,7 +259,7 @@ int evictor_may(struct larderd *d, const struct inv_tree *tree, bool force,
 {
 	uint32_t expired;
 
-	if (inventory_pin_expire(d->inv, now_s(), &expired, err))
+	if (inventory_pin_expire(d->inv, clock_s(), &expired, err))
 		return -err->code;
 	switch (hold_of(d, tree)) {
 	case EVICT_LEASED:
@@ -330,7 +332,7 @@ int evictor_choose(struct larderd *d, struct node_tier *tier, uint64_t bytes, ui
 		.policy = (enum evict_policy)d->evict_policy,
 		.need_bytes = bytes,
 		.need_inodes = inodes,
-		.now_s = now_s(),
+		.now_s = clock_s(),
 		.grace_s = d->config.evict_grace / 1000,
 		.inflation = d->inflation,
 		.below = below,
@@ -339,7 +341,7 @@ int evictor_choose(struct larderd *d, struct node_tier *tier, uint64_t bytes, ui
 	size_t n = 0;
 
 	*plan = (struct evict_plan){0};
-	if (inventory_pin_expire(d->inv, now_s(), &expired, err) ||
+	if (inventory_pin_expire(d->inv, clock_s(), &expired, err) ||
 	    evictor_candidates(d, tier, &candidates, &n, err))
 		return -err->code;
 	*victims = calloc(n + 1, sizeof(**victims));

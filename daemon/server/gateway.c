@@ -20,6 +20,7 @@
 
 #include "fleet/serve.h"
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "larder/wire.h"
 #include "log/log.h"
 #include "server/session_inside.h"
@@ -258,7 +259,7 @@ static int answer(const struct fleet_peer *peer, const uint8_t *request, size_t 
 static void refused(const char *address, const struct larder_error *err, void *arg)
 {
 	struct gateway *gateway = arg;
-	int64_t now = now_mono_ms(), before = gateway->logged_ms;
+	int64_t now = clock_mono_ms(), before = gateway->logged_ms;
 
 	if (now - before < LOG_EVERY_MS ||
 	    !atomic_compare_exchange_strong(&gateway->logged_ms, &before, now)) {

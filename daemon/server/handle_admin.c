@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "larder/clock.h"
 #include "larder/text.h"
 #include "log/log.h"
 #include "server/dispatch.h"
@@ -19,7 +20,7 @@ void handle_GC(struct session *session, const void *msg)
 	struct larder_error err = {0};
 	uint32_t expired;
 
-	if (!m->dry_run && (inventory_pin_expire(d->inv, now_s(), &expired, &err) ||
+	if (!m->dry_run && (inventory_pin_expire(d->inv, clock_s(), &expired, &err) ||
 			    inventory_event_trim(d->inv, d->config.log_keep, &err))) {
 		session_fail(session, &err);
 		return;
@@ -36,7 +37,7 @@ static void set_drained(struct session *session, const char *why)
 
 	if (!rc) {
 		snprintf(d->drained, sizeof(d->drained), "%s", why);
-		inventory_event_add(d->inv, now_s(), why[0] ? "drain" : "resume",
+		inventory_event_add(d->inv, clock_s(), why[0] ? "drain" : "resume",
 				    "uid=%u reason=%s", session_uid(session), why);
 		log_event(LOG_LEVEL_INFO, why[0] ? "drain" : "resume", "uid=%u reason=\"%s\"",
 			  session_uid(session), why);

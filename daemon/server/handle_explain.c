@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "larder/text.h"
 #include "server/admit.h"
 #include "server/ahead.h"
@@ -80,10 +81,10 @@ static void explain_want(struct session *session, const struct want *want)
 
 static void explain_job(struct session *session, struct request *request)
 {
-	int64_t now = now_mono_ms();
+	int64_t now = clock_mono_ms();
 	char since[48], left[48], holders[512];
 
-	larder_duration_format((now_s() - request->since_s) * 1000, since, sizeof(since));
+	larder_duration_format((clock_s() - request->since_s) * 1000, since, sizeof(since));
 	say(session, "job %u (run %u) asked for %s %s ago: %s", request->key.job_id,
 	    request->key.run, request->specs, since, larder_outcome_word(request->outcome));
 	if (request->text[0])
@@ -128,13 +129,13 @@ static void explain_tree(struct session *session, const struct inv_tree *tree)
 	if (inventory_quarantine_get(d->inv, tree->id, &q, &ignored) == 1)
 		say(session,
 		    "  it is in quarantine since %s: %s; jobs that need that file fail at once; it is tried again when %s",
-		    larder_duration_format((now_s() - q.since_s) * 1000, ago, sizeof(ago)), q.why,
+		    larder_duration_format((clock_s() - q.since_s) * 1000, ago, sizeof(ago)), q.why,
 		    cure);
 	else if (tree->error[0])
 		say(session, "  its last transfer failed: %s", tree->error);
 	if (tree->last_use_s)
 		say(session, "  last used %s ago, %.1f uses (decayed), brought here in %lld ms",
-		    larder_duration_format((now_s() - tree->last_use_s) * 1000, ago, sizeof(ago)),
+		    larder_duration_format((clock_s() - tree->last_use_s) * 1000, ago, sizeof(ago)),
 		    tree->uses, (long long)tree->stage_ms);
 	if (evictor_may(d, tree, false, &held))
 		say(session, "  it will not be evicted: %s", held.text);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "larder/clock.h"
 #include "larder/text.h"
 #include "core/quota.h"
 #include "server/dataset.h"
@@ -73,7 +74,7 @@ static void put_pin(struct session *session, const struct inv_tree *seen, void *
 	int rc = within_quota(session, tree, order, &err);
 
 	pin.until_s = order->ttl_ms > 0
-			      ? now_s() + order->ttl_ms / 1000 + (order->ttl_ms % 1000 != 0)
+			      ? clock_s() + order->ttl_ms / 1000 + (order->ttl_ms % 1000 != 0)
 			      : 0;
 	snprintf(pin.reason, sizeof(pin.reason), "%s", order->reason);
 	if (!rc) /* rights may have taken seconds to check: it may be leaving by now */
@@ -85,7 +86,7 @@ static void put_pin(struct session *session, const struct inv_tree *seen, void *
 	if (!rc)
 		rc = inventory_pin_put(d->inv, &pin, &err);
 	if (!rc)
-		inventory_event_add(d->inv, now_s(), "pin", "dataset=%s:%s uid=%u until=%lld",
+		inventory_event_add(d->inv, clock_s(), "pin", "dataset=%s:%s uid=%u until=%lld",
 				    tree->name, tree->version, pin.uid, (long long)pin.until_s);
 	session_end(session, rc, &err);
 }
@@ -115,7 +116,7 @@ static void drop_pin(struct session *session, const struct inv_tree *tree, void 
 		rc = larder_error_set(&err, ENOENT, "%s:%s is not pinned%s", tree->name,
 				      tree->version, order->all_users ? "" : " by you");
 	if (!rc)
-		inventory_event_add(d->inv, now_s(), "unpin", "dataset=%s:%s uid=%u", tree->name,
+		inventory_event_add(d->inv, clock_s(), "unpin", "dataset=%s:%s uid=%u", tree->name,
 				    tree->version, session_uid(session));
 	session_end(session, rc, &err);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "larder/text.h"
 #include "log/log.h"
 #include "server/access.h"
@@ -194,7 +195,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
 	struct session *session = watch->session;
 
 	(void)usec;
-	if (watch->until_ms && now_mono_ms() > watch->until_ms) {
+	if (watch->until_ms && clock_mono_ms() > watch->until_ms) {
 		session_refuse(session, ETIMEDOUT, "%s is not ready yet", watch->name);
 		watch_free(watch);
 		return 0;
@@ -217,7 +218,7 @@ static void watch_begin(struct session *session, const struct inv_tree *tree, in
 	*watch = (struct watch){.session = session, .d = d, .tree_id = tree->id};
 	watch->onlooker.over = watch_over;
 	dataset_label(tree, watch->name);
-	if (timeout_ms > 0 && __builtin_add_overflow(now_mono_ms(), timeout_ms, &watch->until_ms))
+	if (timeout_ms > 0 && __builtin_add_overflow(clock_mono_ms(), timeout_ms, &watch->until_ms))
 		watch->until_ms = INT64_MAX;
 	if (!stage || sd_event_add_time_relative(d->event, &watch->timer, CLOCK_MONOTONIC, 500000,
 						 0, on_tick, watch) < 0) {

@@ -4,6 +4,7 @@
  * Reads and unlinks on a worker; claims nothing while a stage or a trim works on the same tree.
  * Called by dispatch, for admins, and by a timer.
  */
+#include "larder/clock.h"
 #include "server/hash.h"
 
 #include <errno.h>
@@ -148,7 +149,7 @@ static int claim_damage(struct verify *verify, struct larder_error *err)
 		shards++;
 	}
 	inventory_count(inv, INV_COUNTER_scrub_failures, shards);
-	inventory_event_add(inv, now_s(), "damage", "dataset=%s:%s shards=%llu", tree->name,
+	inventory_event_add(inv, clock_s(), "damage", "dataset=%s:%s shards=%llu", tree->name,
 			    tree->version, (unsigned long long)verify->n_bad);
 	if (tree->state == LARDER_TREE_READY)
 		rc = inventory_tree_state(inv, tree->id, LARDER_TREE_PARTIAL, NULL, err);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "larder/clock.h"
 #include "larder/text.h"
 #include "server/names.h"
 
@@ -33,7 +34,7 @@ static int add_lease(const struct inv_lease *lease, void *arg)
 	h->all++;
 	if ((!h->admin && lease->uid != h->uid) || h->told == HOLDERS_TOLD)
 		return 0;
-	larder_duration_format((now_s() - lease->since_s) * 1000, age, sizeof(age));
+	larder_duration_format((clock_s() - lease->since_s) * 1000, age, sizeof(age));
 	snprintf(h->text + at, sizeof(h->text) - at, "%sjob %u (%s, %s)", h->told ? ", " : ": ",
 		 lease->job_id, names_user(h->d, lease->uid, user, sizeof(user)), age);
 	h->told++;

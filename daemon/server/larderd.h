@@ -10,10 +10,10 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+#include "larder/clock.h"
 #include "larder/error.h"
 #include "larder/wire.h"
 #include "server/admins.h"
-#include "server/clock.h"
 #include "server/config.h"
 #include "server/mailbox.h"
 #include "server/slurmq.h"
@@ -56,10 +56,10 @@ struct larderd {
 	struct worker_pool *slow;    /* long work: trash, verify, recover */
 	struct inventory *inv;
 	sd_event_source *inv_source;
-	struct source_options origin_options;	/* borrows from config; the pool borrows it */
-	char *no_proxy;				/* of origin_options */
-	struct origin_limits *limits;		/* of origin_options */
-	_Atomic int64_t http_spare;		/* bytes: of origin_options */
+	struct source_options origin_options; /* borrows from config; the pool borrows it */
+	char *no_proxy;			      /* of origin_options */
+	struct origin_limits *limits;	      /* of origin_options */
+	_Atomic int64_t http_spare;	      /* bytes: of origin_options */
 	struct xfer_pool *pool;
 	struct slurmq *slurm;
 	struct access_cache *access;

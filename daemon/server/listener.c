@@ -14,6 +14,7 @@
 #include <utlist.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "server/admins.h"
 #include "server/session_inside.h"
 
@@ -57,7 +58,7 @@ static void session_start(struct larderd *d, int fd, const struct session_peer *
 			      .gid = peer->gid,
 			      .remote = peer->remote,
 			      .admin = peer_admin(d, fd, peer),
-			      .stirred_ms = now_mono_ms(),
+			      .stirred_ms = clock_mono_ms(),
 			      .events = EPOLLIN | EPOLLRDHUP};
 	if (sd_event_add_io(d->event, &s->source, fd, s->events, session_on_io, s) < 0) {
 		close(fd);
@@ -101,7 +102,7 @@ static int on_accept(sd_event_source *source, int listening, uint32_t revents, v
 static int on_sweep(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct larderd *d = arg;
-	int64_t now = now_mono_ms();
+	int64_t now = clock_mono_ms();
 	struct session *s, *tmp;
 
 	(void)usec;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "log/log.h"
 #include "server/request.h"
 
@@ -29,7 +30,7 @@ static void let_go(struct larderd *d, uint32_t job_id, uint32_t run_max, const c
 		return;
 	}
 	inventory_count(d->inv, INV_COUNTER_reconciled_leases, released);
-	inventory_event_add(d->inv, now_s(), "reconcile", "job=%u leases=%u why=%s", job_id,
+	inventory_event_add(d->inv, clock_s(), "reconcile", "job=%u leases=%u why=%s", job_id,
 			    released, why);
 	log_event(LOG_LEVEL_INFO, "reconcile", "job=%u leases=%u why=\"%s\"", job_id, released,
 		  why);
@@ -73,7 +74,7 @@ static int ask_unknown(const struct inv_job *job, void *arg)
 {
 	struct larderd *d = arg;
 
-	if (job->since_s <= now_s() - d->config.reconcile_grace / 1000 &&
+	if (job->since_s <= clock_s() - d->config.reconcile_grace / 1000 &&
 	    !request_get(d, job->job_id, job->run))
 		ask(d, job->job_id, job->run);
 	return 0;
@@ -81,7 +82,7 @@ static int ask_unknown(const struct inv_job *job, void *arg)
 
 void reconcile_now(struct larderd *d)
 {
-	int64_t young = now_s() - d->config.reconcile_grace / 1000;
+	int64_t young = clock_s() - d->config.reconcile_grace / 1000;
 	struct request *request, *tmp;
 	struct larder_error ignored;
 	uint32_t last = 0;

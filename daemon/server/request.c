@@ -13,6 +13,7 @@
 #include <fcntl.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "log/log.h"
 #include "server/admit.h"
 #include "server/dataset.h"
@@ -94,9 +95,9 @@ int request_release(struct larderd *d, uint32_t job_id, uint32_t run_max, uint32
 
 	if (inventory_begin(d->inv, err))
 		return -err->code;
-	rc = inventory_lease_release(d->inv, job_id, run_max, now_s(), &leases, err);
+	rc = inventory_lease_release(d->inv, job_id, run_max, clock_s(), &leases, err);
 	if (!rc && leases)
-		rc = inventory_event_add(d->inv, now_s(), "release", "job=%u run=%u leases=%u",
+		rc = inventory_event_add(d->inv, clock_s(), "release", "job=%u run=%u leases=%u",
 					 job_id, run_max, leases);
 	if (released)
 		*released = leases;
@@ -138,8 +139,8 @@ void request_settle(struct request *request, enum larder_outcome outcome, const 
 	snprintf(request->text, sizeof(request->text), "%s", text ? text : "");
 	for (unsigned int i = 0; lost && i < request->n_wants; i++)
 		want_drop(&request->wants[i]);
-	if (lost && inventory_lease_release(d->inv, request->key.job_id, request->key.run, now_s(),
-					    NULL, &err))
+	if (lost && inventory_lease_release(d->inv, request->key.job_id, request->key.run,
+					    clock_s(), NULL, &err))
 		log_event(LOG_LEVEL_ERR, "lease.release", "job=%u error=\"%s\"",
 			  request->key.job_id, err.text);
 	if (!(request->ready_saved && outcome == LARDER_OUTCOME_READY) &&
@@ -248,7 +249,7 @@ static void want_check(struct want *want, bool fresh)
 	struct request *request = want->request;
 	struct larderd *d = request->d;
 	struct larder_error err = {0};
-	int64_t left = request->deadline_ms - now_mono_ms();
+	int64_t left = request->deadline_ms - clock_mono_ms();
 	struct access_question question = {
 		.spec = &want->spec,
 		.uid = request->uid,
@@ -344,7 +345,7 @@ static struct request *request_make(struct larderd *d, const struct request_para
 				    struct larder_spec_list *list, struct larder_error *err)
 {
 	struct request *request = calloc(1, sizeof(*request));
-	int64_t now = now_s();
+	int64_t now = clock_s();
 	char user[64];
 
 	if (!request) {
@@ -363,7 +364,7 @@ static struct request *request_make(struct larderd *d, const struct request_para
 		.starting = true,
 		.since_s = p->since_s ? p->since_s : now,
 	};
-	request->since_ms = now_mono_ms() - (now - request->since_s) * 1000;
+	request->since_ms = clock_mono_ms() - (now - request->since_s) * 1000;
 	names_user(d, p->uid, user,
 		   sizeof(user)); /* asked now, so that it is known when a sentence needs it */
 	HASH_ADD(hh, d->requests, key, sizeof(request->key), request);

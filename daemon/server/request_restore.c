@@ -9,6 +9,7 @@
 #include <fcntl.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "log/log.h"
 #include "server/admit.h"
 #include "server/dataset.h"
@@ -162,7 +163,7 @@ static int restore_settled(struct larderd *d, struct inv_job *job, struct larder
 		.bypass_on_fail = job->on_fail == LARDER_ON_FAIL_BYPASS,
 		.outcome = job->outcome,
 		.since_s = job->since_s,
-		.since_ms = now_mono_ms(),
+		.since_ms = clock_mono_ms(),
 		.deadline_why = "",
 		.specs = strdup(job->specs),
 	};

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "larder/text.h"
 #include "log/log.h"
 #include "server/admit.h"
@@ -163,5 +164,5 @@ void request_log(const struct request *request)
 		  "job=%u run=%u uid=%u specs=%s outcome=%s ms=%lld text=\"%s\"",
 		  request->key.job_id, request->key.run, request->uid, request->specs,
 		  larder_outcome_word(request->outcome),
-		  (long long)(now_mono_ms() - request->since_ms), request->text);
+		  (long long)(clock_mono_ms() - request->since_ms), request->text);
 }

@@ -10,6 +10,7 @@
 
 #include <utlist.h>
 
+#include "larder/clock.h"
 #include "larder/text.h"
 #include "log/log.h"
 #include "server/admit.h"
@@ -104,7 +105,7 @@ void request_outcome_row(const struct request *request, struct larder_msg_OUTCOM
 		.state = request->outcome,
 		.text = request->text,
 		.eta_ms = -1,
-		.deadline_ms = request->deadline_ms - now_mono_ms(),
+		.deadline_ms = request->deadline_ms - clock_mono_ms(),
 	};
 	for (unsigned int i = 0; i < request->n_wants; i++)
 		add_progress(&request->wants[i], row);
@@ -133,7 +134,7 @@ static void out_of_time(struct want *want)
 	struct larder_error err;
 	char waited[64], eta[64] = "";
 
-	larder_duration_format(now_mono_ms() - request->since_ms, waited, sizeof(waited));
+	larder_duration_format(clock_mono_ms() - request->since_ms, waited, sizeof(waited));
 	add_progress(want, &p);
 	if (p.eta_ms >= 0) {
 		char left[48];

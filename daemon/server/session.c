@@ -17,6 +17,7 @@
 #include <utlist.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "log/log.h"
 #include "server/dispatch.h"
 #include "server/session_inside.h"
@@ -124,7 +125,7 @@ static ssize_t outgoing_send(int fd, struct outgoing *out)
 /* n bytes of the queue are gone. */
 static void outgoing_sent(struct session *s, size_t n)
 {
-	s->stirred_ms = now_mono_ms();
+	s->stirred_ms = clock_mono_ms();
 	if (s->out->fd >= 0) {
 		close(s->out->fd); /* went with the first byte */
 		s->out->fd = -1;
@@ -252,7 +253,7 @@ static int read_some(struct session *s, uint8_t *into, size_t want, size_t *got)
 			continue;
 		else
 			return n < 0 && errno == EAGAIN ? 0 : -1;
-		s->stirred_ms = now_mono_ms();
+		s->stirred_ms = clock_mono_ms();
 	}
 	return 1;
 }

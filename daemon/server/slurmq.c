@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "server/child.h"
 #include "server/slurmq_parse.h"
 
@@ -38,14 +39,6 @@ struct slurmq {
 	char line[LINE_BYTES_MAX];
 	size_t line_len;
 };
-
-static int64_t mono_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* The helper goes; what it was asked is asked anew or answered by the caller. */
 static void drop_helper(struct slurmq *q)
@@ -263,7 +256,7 @@ static int on_deadline(sd_event_source *source, uint64_t now, void *arg)
 	(void)now;
 	if (!q->head)
 		return 0;
-	if (q->head->deadline_ms > mono_ms()) {
+	if (q->head->deadline_ms > clock_mono_ms()) {
 		arm_timer(q);
 		return 0;
 	}
@@ -343,7 +336,7 @@ static int enqueue(struct slurmq *q, struct question asked)
 		return -ENOMEM;
 	*question = asked;
 	question->next = NULL;
-	question->deadline_ms = mono_ms() + q->timeout_ms;
+	question->deadline_ms = clock_mono_ms() + q->timeout_ms;
 	*q->tail = question;
 	q->tail = &question->next;
 	if (q->length++ == 0)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "larder/text.h"
 #include "log/log.h"
 #include "server/dataset.h"
@@ -172,7 +173,7 @@ static double worth(const struct stage *stage)
 	coming = (struct evict_candidate){
 		.bytes = stage->need_bytes,
 		.stage_ms = expected_ms(stage),
-		.uses = 1 + evict_decay(tree->uses, now_s() - tree->last_use_s,
+		.uses = 1 + evict_decay(tree->uses, clock_s() - tree->last_use_s,
 					d->config.use_half_life / 1000),
 		.base = d->inflation,
 	};

@@ -13,6 +13,7 @@
 #include <utlist.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "log/log.h"
 #include "origin/origins.h"
 #include "server/dataset.h"
@@ -335,7 +336,7 @@ void stage_transfer(struct stage *stage)
 	}
 	params.options = stage->remote ? &stage->remote->options : NULL;
 	stage->phase = STAGE_RUNNING;
-	stage->began_ms = stage->rate_ms = now_mono_ms();
+	stage->began_ms = stage->rate_ms = clock_mono_ms();
 	stage->d->running_transfers++;
 	log_event(LOG_LEVEL_INFO, "stage.begin",
 		  "dataset=%s:%s fetch_bytes=%llu fetch_shards=%llu link_bytes=%llu origin=%s",

@@ -8,6 +8,7 @@
 
 #include <utlist.h>
 
+#include "larder/clock.h"
 #include "log/log.h"
 #include "server/evictor.h"
 #include "server/own_remote.h"
@@ -58,7 +59,7 @@ static int record_sources(struct stage *stage, struct larder_error *err)
 static int record_quarantine(struct stage *stage, const struct larder_error *why,
 			     struct larder_error *err)
 {
-	struct inv_quarantine q = {.since_s = now_s()};
+	struct inv_quarantine q = {.since_s = clock_s()};
 
 	if (!why || why->code != EBADMSG || !stage->transfer)
 		return 0;
@@ -66,7 +67,7 @@ static int record_quarantine(struct stage *stage, const struct larder_error *why
 	snprintf(q.why, sizeof(q.why), "%s", why->text);
 	log_event(LOG_LEVEL_ERR, "stage.quarantine", "dataset=%s:%s error=\"%s\"", stage->tree.name,
 		  stage->tree.version, why->text);
-	inventory_event_add(stage->d->inv, now_s(), "stage.quarantine", "dataset=%s:%s error=%s",
+	inventory_event_add(stage->d->inv, clock_s(), "stage.quarantine", "dataset=%s:%s error=%s",
 			    stage->tree.name, stage->tree.version, why->text);
 	return inventory_quarantine_put(stage->d->inv, stage->tree_id, &q, err);
 }
@@ -97,7 +98,7 @@ static int record_end(struct stage *stage, enum larder_tree_state state, int64_t
 	inventory_count(inv, INV_COUNTER_digest_mismatches, p.digest_mismatches);
 	inventory_count(inv, INV_COUNTER_origin_errors, p.origin_errors);
 	inventory_event_add(
-		inv, now_s(), state == LARDER_TREE_FAILED ? "stage.failed" : "stage.done",
+		inv, clock_s(), state == LARDER_TREE_FAILED ? "stage.failed" : "stage.done",
 		"dataset=%s:%s state=%s origin_bytes=%llu linked_bytes=%llu shards=%llu ms=%lld%s%s",
 		stage->tree.name, stage->tree.version, larder_tree_state_word(state),
 		(unsigned long long)p.origin_bytes, (unsigned long long)p.linked_bytes,
@@ -181,7 +182,7 @@ static bool again(struct stage *stage, int rc)
 	if (rc == -ENOSPC && stage->phase == STAGE_RUNNING && !stage->retried && stage->interests) {
 		stage->retried = true; /* somebody else filled the disk: evict and try once more */
 		inventory_count(stage->d->inv, INV_COUNTER_enospc_evictions, 1);
-		inventory_event_add(stage->d->inv, now_s(), "stage.enospc", "dataset=%s:%s",
+		inventory_event_add(stage->d->inv, clock_s(), "stage.enospc", "dataset=%s:%s",
 				    stage->tree.name, stage->tree.version);
 		return true;
 	}
@@ -219,7 +220,7 @@ void stage_end(struct stage *stage, int rc, const struct larder_error *err)
 	uint64_t tree_id = stage->tree_id;
 	struct larder_error problem = {0};
 	enum larder_tree_state state = end_state(stage, rc);
-	int64_t ms = stage->began_ms ? now_mono_ms() - stage->began_ms : 0;
+	int64_t ms = stage->began_ms ? clock_mono_ms() - stage->began_ms : 0;
 	bool repeat = again(stage, rc);
 
 	stage->ending = true;

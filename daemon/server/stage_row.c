@@ -7,6 +7,7 @@
 
 #include <utlist.h>
 
+#include "larder/clock.h"
 #include "server/dataset.h"
 #include "server/stage.h"
 #include "server/stage_plan.h"
@@ -28,7 +29,7 @@ static const char *phase_word(const struct stage *stage, const struct transfer_p
 /* Over the last seconds; the average while those are too few. */
 static uint64_t rate_now(struct stage *stage, uint64_t bytes)
 {
-	int64_t now = now_mono_ms(), span = now - stage->rate_ms, all = now - stage->began_ms;
+	int64_t now = clock_mono_ms(), span = now - stage->rate_ms, all = now - stage->began_ms;
 
 	if (span >= RATE_WINDOW_MS) {
 		stage->rate = (bytes - stage->rate_bytes) * 1000 / (uint64_t)span;

@@ -12,6 +12,7 @@
 
 #include <utlist.h>
 
+#include "larder/clock.h"
 #include "server/dataset.h"
 #include "server/stand_inside.h"
 
@@ -56,7 +57,7 @@ int stand_begin(struct larderd *d, struct larder_error *err)
 	if (!stand)
 		return larder_error_set(err, ENOMEM, "out of memory");
 	if (getrandom(&stand->incarnation, sizeof(stand->incarnation), 0) < 0)
-		stand->incarnation = (uint64_t)now_mono_ms();
+		stand->incarnation = (uint64_t)clock_mono_ms();
 	stand->incarnation |= 1; /* never 0, which an asker begins with */
 	stand->looked_ms = -SPACE_MS;
 	d->stand = stand;
@@ -160,9 +161,9 @@ void stand_look_at_tiers(struct larderd *d)
 	struct stand *stand = d->stand;
 	struct larder_error ignored;
 
-	if (now_mono_ms() - stand->looked_ms < SPACE_MS)
+	if (clock_mono_ms() - stand->looked_ms < SPACE_MS)
 		return;
-	stand->looked_ms = now_mono_ms();
+	stand->looked_ms = clock_mono_ms();
 	stand->capacity = stand->free = 0;
 	for (unsigned int i = 0; i < d->config.n_tiers; i++) {
 		const struct node_tier *tier = &d->tiers[i];

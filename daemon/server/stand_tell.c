@@ -9,6 +9,7 @@
 
 #include "core/evict.h"
 #include "core/quota.h"
+#include "larder/clock.h"
 #include "server/dataset.h"
 #include "server/dispatch.h"
 #include "server/request.h"
@@ -35,8 +36,8 @@ void stand_send_held(struct session *session, const struct inv_tree *tree, uint3
 {
 	struct larderd *d = session_daemon(session);
 	const struct stage *stage = stage_of(d, tree->id);
-	double uses =
-		evict_decay(tree->uses, now_s() - tree->last_use_s, d->config.use_half_life / 1000);
+	double uses = evict_decay(tree->uses, clock_s() - tree->last_use_s,
+				  d->config.use_half_life / 1000);
 	const struct evict_candidate candidate = {.bytes = dataset_footprint(tree),
 						  .stage_ms = tree->stage_ms,
 						  .uses = uses,

@@ -17,6 +17,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "log/log.h"
 #include "server/access.h"
 #include "server/advice.h"
@@ -59,7 +60,7 @@ static int identify(struct larderd *d, struct larder_error *err)
 		return larder_error_set(err, errno, "gethostname: %s", strerror(errno));
 	else
 		d->node[strcspn(d->node, ".")] = '\0';
-	d->started_s = now_s();
+	d->started_s = clock_s();
 	d->prolog_timeout_s = -1;
 	d->stop_ticks = 500;
 	return read_boot_id(d, err);

@@ -13,6 +13,7 @@
 #include <utlist.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "log/log.h"
 #include "server/dataset.h"
 #include "server/evictor.h"
@@ -116,7 +117,7 @@ static int adopt_row(struct larderd *d, struct found *f, struct larder_error *er
 	if (rc)
 		return rc;
 	tree.state = LARDER_TREE_STAGING;
-	tree.admitted_s = now_s();
+	tree.admitted_s = clock_s();
 	rc = inventory_tree_insert(d->inv, &tree, err);
 	if (!rc && !whole)
 		rc = inventory_bitmap_store(d->inv, tree.id, f->bits, tree.shards, err);

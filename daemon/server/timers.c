@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "larder/clock.h"
 #include "log/log.h"
 #include "server/advice.h"
 #include "server/ahead.h"
@@ -38,7 +39,7 @@ static int on_reconcile(sd_event_source *source, uint64_t usec, void *arg)
 
 	(void)usec;
 	reconcile_now(d);
-	if (inventory_pin_expire(d->inv, now_s(), &expired, &err))
+	if (inventory_pin_expire(d->inv, clock_s(), &expired, &err))
 		log_event(LOG_LEVEL_ERR, "pin.expire", "error=\"%s\"", err.text);
 	return again(source, d->config.reconcile_every);
 }
@@ -69,7 +70,7 @@ static int on_metrics(sd_event_source *source, uint64_t usec, void *arg)
 		log_event(LOG_LEVEL_ERR, "inventory.stuck", "error=\"%s\"",
 			  strerror(-inventory_stuck(d->inv)));
 	if (inventory_event_trim(d->inv, d->config.log_keep, &err) ||
-	    inventory_history_trim(d->inv, now_s() - d->config.history_keep / 1000, NULL, &err))
+	    inventory_history_trim(d->inv, clock_s() - d->config.history_keep / 1000, NULL, &err))
 		log_event(LOG_LEVEL_ERR, "log.trim", "error=\"%s\"", err.text);
 	return again(source, METRICS_MS);
 }
@@ -119,7 +120,7 @@ static int add(struct larderd *d, sd_event_source **source, int64_t first_ms,
 
 int timers_start(struct larderd *d, struct larder_error *err)
 {
-	srandom((unsigned int)(now_mono_ms() ^ (int64_t)strlen(d->node)));
+	srandom((unsigned int)(clock_mono_ms() ^ (int64_t)strlen(d->node)));
 	if (add(d, &d->conf_timer, 0, on_conf_timer, err) ||
 	    add(d, &d->reconcile_timer, d->config.reconcile_every / 4, on_reconcile, err) ||
 	    add(d, &d->space_timer, SPACE_MS, on_space, err) ||

@@ -2,6 +2,7 @@
  * Owns the trims under way, one per tree. Chooses no tree (the evictor does) and no shard (store/
  * does). Never touches a tree that has got a lease meanwhile. Begun by the evictor.
  */
+#include "larder/clock.h"
 #include "server/hash.h"
 #include "server/trimmer.h"
 
@@ -108,7 +109,7 @@ static int claim_less(struct trim *trim, struct larder_error *err)
 	if (inventory_begin(inv, err))
 		return -err->code;
 	inventory_count(inv, INV_COUNTER_trimmed_shards, trim->tail.shards);
-	inventory_event_add(inv, now_s(), "trim", "dataset=%s:%s shards=%llu bytes=%llu",
+	inventory_event_add(inv, clock_s(), "trim", "dataset=%s:%s shards=%llu bytes=%llu",
 			    tree->name, tree->version, (unsigned long long)trim->tail.shards,
 			    (unsigned long long)trim->tail.freed_bytes);
 	if ((tree->state == LARDER_TREE_READY &&

@@ -13,17 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "larder/clock.h"
 #include "store/commit.h"
 
 #define TELL_MAX 4096 /* indices a durable() call */
-
-int64_t commit_mono_ms(void)
-{
-	struct timespec now = {0};
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* --- failure: the first error of a client stays --- */
 
@@ -264,7 +257,7 @@ bool commit_due(const struct committer *c)
 
 	return c->want_gen > c->durable_gen || filling->n_files >= c->batch_files / COMMIT_START ||
 	       filling->bytes >= COMMIT_BYTES || filling->names.n >= COMMIT_NAMES / 2 ||
-	       (c->due_ms && commit_mono_ms() >= c->due_ms);
+	       (c->due_ms && clock_mono_ms() >= c->due_ms);
 }
 
 static struct timespec due_time(int64_t ms)
@@ -313,7 +306,7 @@ void *commit_main(void *arg)
 		/* names of this batch wait for the next sync */
 		c->durable_gen = c->filling_gen - 1 - (c->linked.n ? 1 : 0);
 		if (c->linked.n && !c->due_ms)
-			c->due_ms = commit_mono_ms() + COMMIT_AGE_MS;
+			c->due_ms = clock_mono_ms() + COMMIT_AGE_MS;
 		pthread_cond_broadcast(&c->done);
 	}
 	pthread_mutex_unlock(&c->lock);

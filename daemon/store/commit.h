@@ -64,7 +64,6 @@ int commit_failed(const struct commit_client *client, struct larder_error *err);
 void commit_fail(struct commit_client *client, const struct larder_error *why);
 /* The sentence for what was begun before a sync failed. */
 void commit_old_epoch(const struct committer *committer, struct larder_error *why);
-int64_t commit_mono_ms(void);
 /* Is it time for a batch? Under the lock. */
 bool commit_due(const struct committer *committer);
 

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "store/commit.h"
 
 #define BATCH_FILES_MAX 1024
@@ -81,7 +82,7 @@ static void added(struct committer *c, struct commit_client *client)
 {
 	client->last_gen = c->filling_gen;
 	if (!c->due_ms) {
-		c->due_ms = commit_mono_ms() + COMMIT_AGE_MS;
+		c->due_ms = clock_mono_ms() + COMMIT_AGE_MS;
 		pthread_cond_signal(&c->work); /* it must learn the time */
 	} else if (commit_due(c)) {
 		pthread_cond_signal(&c->work);

@@ -4,6 +4,7 @@
  * Must not: run on the control thread; go on after a failure (see inventory_sync.c).
  * Called by inventory_sync.c, and by SQLite after each commit.
  */
+#include "larder/clock.h"
 #include "store/inventory_sync.h"
 
 #include <errno.h>
@@ -52,14 +53,6 @@ static int on_mark(void *arg, sqlite3 *db, const char *name, int pages)
 	return SQLITE_OK;
 }
 
-static int64_t mono_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static int insist_on_rest(struct inv_sync *s)
 {
 	pthread_mutex_lock(&s->lock);
@@ -79,9 +72,9 @@ static int checkpoint(struct inv_sync *s, bool insist, bool *begun_anew)
 	int rc = SQLITE_OK;
 
 	for (int i = 0; i < (insist ? PASSES : 1) && rc == SQLITE_OK && took > QUICK_MS; i++) {
-		began = mono_ms();
+		began = clock_mono_ms();
 		rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-		took = mono_ms() - began;
+		took = clock_mono_ms() - began;
 	}
 	if (rc == SQLITE_OK && insist)
 		rc = insist_on_rest(s);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "store/inside.h"
 
 #define DEPTH_MAX   16 /* deeper directories become entries of the trash: bounded descriptors */
@@ -31,14 +32,6 @@ struct emptier {
 	int error;	   /* the first; the rest is emptied all the same */
 };
 
-static int64_t mono_ns(void)
-{
-	struct timespec now = {0};
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
-}
-
 static bool stopped(const struct emptier *e)
 {
 	return e->stop && atomic_load(e->stop);
@@ -48,7 +41,7 @@ static bool stopped(const struct emptier *e)
 static void pace(struct emptier *e)
 {
 	uint32_t rate = e->files_per_s ? atomic_load(e->files_per_s) : 0;
-	int64_t now = mono_ns();
+	int64_t now = clock_mono_ns();
 
 	if (e->due_ns < now)
 		e->due_ns = now;
@@ -59,7 +52,7 @@ static void pace(struct emptier *e)
 		struct timespec slice = {.tv_nsec = left < SLICE_NS ? left : SLICE_NS};
 
 		nanosleep(&slice, NULL);
-		now = mono_ns();
+		now = clock_mono_ns();
 		rate = atomic_load(e->files_per_s);
 	}
 }
@@ -172,12 +165,12 @@ static uint64_t free_bytes(struct tier *tier)
 static uint64_t measure(struct emptier *e, uint64_t before)
 {
 	const struct timespec tick = {.tv_nsec = 5 * 1000 * 1000};
-	int64_t until = mono_ns() + XFS_WAIT_MS * INT64_C(1000000);
+	int64_t until = clock_mono_ns() + XFS_WAIT_MS * INT64_C(1000000);
 	uint64_t now = free_bytes(e->tier);
 	struct statfs fs;
 
 	if (fstatfs(e->tier->fd, &fs) == 0 && (uint32_t)fs.f_type == XFS_MAGIC)
-		while (now < before + e->expected && !stopped(e) && mono_ns() < until) {
+		while (now < before + e->expected && !stopped(e) && clock_mono_ns() < until) {
 			nanosleep(&tick, NULL);
 			now = free_bytes(e->tier);
 		}

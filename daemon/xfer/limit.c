@@ -6,20 +6,13 @@
 #include <errno.h>
 #include <time.h>
 
+#include "larder/clock.h"
 #include "xfer/limit.h"
 
 #define NS_PER_S INT64_C(1000000000)
 #define BURST_NS (NS_PER_S / 10) /* what was not used is kept for so long */
 #define NAP_NS	 (NS_PER_S / 20) /* between looks whether it is still wanted */
 #define PORTIONS 16u		 /* a second */
-
-static int64_t mono_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
-}
 
 void limit_init(struct limit *limit, uint64_t bytes_per_s)
 {
@@ -46,7 +39,7 @@ static int64_t reserve(struct limit *limit, uint64_t bytes, uint64_t rate)
 {
 	/* a double is exact enough, and no product overflows */
 	int64_t span = (int64_t)((double)bytes / (double)rate * (double)NS_PER_S);
-	int64_t now = mono_ns(), at;
+	int64_t now = clock_mono_ns(), at;
 
 	pthread_mutex_lock(&limit->lock);
 	if (limit->free_ns < now - BURST_NS)
@@ -65,7 +58,7 @@ int limit_take(struct limit *limit, uint64_t bytes, const _Atomic bool *stop)
 	if (!rate || !bytes)
 		return 0;
 	at = reserve(limit, bytes, rate);
-	while ((left = at - mono_ns()) > 0) {
+	while ((left = at - clock_mono_ns()) > 0) {
 		struct timespec nap = {.tv_nsec = left < NAP_NS ? left : NAP_NS};
 
 		if (atomic_load_explicit(stop, memory_order_relaxed))

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "larder/clock.h"
 #include "xfer/internal.h"
 
 #ifndef SYS_cachestat
@@ -66,21 +67,13 @@ static bool is_cached(int fd, uint64_t size)
 	       pages.cached * (uint64_t)page > size / 2;
 }
 
-static int64_t mono_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 void pair_choose(struct lane *lane, struct transfer *transfer, struct item *item)
 {
 	enum way_place place = pair_place(transfer, item->in, item->out, &item->pair);
 	struct way_choice *choice = &item->way;
 
 	*choice = ways_choose(pool_ways(lane->pool), place, item->pair);
-	item->began_ns = mono_ns();
+	item->began_ns = clock_mono_ns();
 	if (choice->way == WAY_PAST && is_cached(item->in, item->shard.size)) {
 		choice->way = WAY_DIRECT;
 		choice->probing = false; /* what memory gives says nothing of the disk */
@@ -103,7 +96,7 @@ void pair_tell(struct lane *lane, struct item *item)
 			SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
 				SYNC_FILE_RANGE_WAIT_AFTER);
 	ways_tell(pool_ways(lane->pool), item->pair, &item->way, item->shard.size,
-		  mono_ns() - item->began_ns);
+		  clock_mono_ns() - item->began_ns);
 }
 
 const char *pair_engine(const struct item *item, bool uring)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "larder/clock.h"
 #include "xfer/internal.h"
 
 static const struct source_ops *kind_of(const struct source_ops *const *ops, const char *url)
@@ -119,20 +120,12 @@ unsigned int sources_choose(struct transfer *transfer, const struct item *item)
 								       : choose(transfer);
 }
 
-static int64_t mono_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 void sources_begin(struct transfer *transfer, struct item *item)
 {
 	if (item->chosen)
 		return;
 	item->chosen = true;
-	item->began_ms = mono_ms();
+	item->began_ms = clock_mono_ms();
 	pthread_mutex_lock(&transfer->mirror_lock);
 	transfer->origins[item->origin].record.running++;
 	pthread_mutex_unlock(&transfer->mirror_lock);
@@ -142,7 +135,7 @@ void sources_end(struct transfer *transfer, struct item *item, int rc)
 {
 	struct origin_slot *slot = &transfer->origins[item->origin];
 	struct mirror *mirror = &slot->record;
-	uint64_t ms = (uint64_t)(mono_ms() - item->began_ms);
+	uint64_t ms = (uint64_t)(clock_mono_ms() - item->began_ms);
 
 	if (!item->chosen)
 		return;
@@ -179,7 +172,7 @@ int sources_pace(struct transfer *transfer, struct item *item, uint64_t bytes)
 		if (item->tried >> i & 1)
 			mirrors[i].usable = false;
 	other = mirror_rescue(mirrors, n, item->origin, bytes, item->shard.size,
-			      (uint64_t)(mono_ms() - item->began_ms));
+			      (uint64_t)(clock_mono_ms() - item->began_ms));
 	if (other == n)
 		return 0;
 	item->rescued = true;

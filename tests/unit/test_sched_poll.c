@@ -17,9 +17,9 @@
 #include <cmocka.h>
 
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 #include "log/log.h"
 #include "munged.h"
-#include "sched/clock.h"
 #include "sched/control.h"
 #include "sched/visible.h"
 #include "scratch.h"
