@@ -38,13 +38,16 @@ void slurm_begin(void)
 	slurm_init(NULL);
 }
 
-/* Nodes that are powered down are brought up for a job: they hold nothing, but jobs start there. */
+/*
+ * Nodes that are powered down are brought up for a job: they hold nothing, but jobs start there.
+ * Unknown are all of them after a restart of slurmctld, until they say what they were before.
+ */
 static bool usable(uint32_t state)
 {
 	uint32_t base = state & NODE_STATE_BASE;
 
 	return base != NODE_STATE_DOWN && base != NODE_STATE_ERROR && base != NODE_STATE_FUTURE &&
-	       base != NODE_STATE_UNKNOWN && !(state & (NODE_STATE_DRAIN | NODE_STATE_FAIL));
+	       !(state & (NODE_STATE_DRAIN | NODE_STATE_FAIL));
 }
 
 static int say_node(const node_info_t *info, int (*fn)(const struct slurm_node *, void *),

@@ -49,8 +49,8 @@ struct lock_file {
 
 static struct lock_file *lock_file_of(sqlite3_file *file)
 {
-	return (struct lock_file *)((char *)(uintptr_t)file->pMethods -
-				    offsetof(struct lock_file, methods));
+	return (struct lock_file *)(void *)((char *)(uintptr_t)file->pMethods -
+					    offsetof(struct lock_file, methods));
 }
 
 static unsigned int mask_of(int at, int n)

@@ -94,7 +94,7 @@ is_free() { [[ $(bound "$1") != *ds:* ]]; }
 	scontrol update NodeName=n2 AvailableFeatures=big ActiveFeatures=big
 	scontrol update NodeName=n3 AvailableFeatures=big,ds:a:v1 ActiveFeatures=big,ds:a:v1
 	fill_n3
-	id=$(wait_for_n3 -C big --array=1-2)
+	id=$(wait_for_n3 -C big --array=1-2 --open-mode=append) # both write to one file
 	equal "$(bound "$id")" 'big&ds:a:v1'
 	larder -w n3 evict -q a:v1
 	poll 30 no_array "$id"
