@@ -54,9 +54,9 @@ here()
 @test 'a pin ends by itself, within a reconcile period' {
 	daemon_start 'reconcile_every = "1s"'
 	here d:v1 3 100
-	larder pin -q --for 1s d:v1
+	larder pin -q --for 5s d:v1
 	code 1 larder evict d:v1
-	poll 5 evicted_now d:v1
+	poll 10 evicted_now d:v1
 }
 
 evicted_now() { larder evict -q "$1" 2>/dev/null; }
