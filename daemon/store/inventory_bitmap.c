@@ -21,14 +21,10 @@ static int tree_size(struct inventory *inv, uint64_t tree, bool *ready, uint64_t
 	auto_stmt st = inv_stmt(inv, INV_TREE_STATE_GET);
 	struct inv_row row = {.st = st};
 	char word[64];
-	int rc;
+	int rc = inv_step_tree(inv, st, tree, err);
 
-	inv_bind_u64(st, 1, tree);
-	rc = inv_step(inv, st, err);
-	if (rc < 0)
+	if (rc)
 		return rc;
-	if (rc == 0)
-		return larder_error_set(err, ENOENT, "there is no such tree");
 	inv_read_text(&row, word, sizeof(word));
 	*ready = state_tree_parse(word) == LARDER_TREE_READY;
 	*shards = inv_read_u64(&row);

@@ -125,6 +125,17 @@ int inv_run(struct inventory *inv, sqlite3_stmt *st, struct larder_error *err)
 	return rc;
 }
 
+int inv_step_tree(struct inventory *inv, sqlite3_stmt *st, uint64_t id, struct larder_error *err)
+{
+	int rc;
+
+	inv_bind_u64(st, 1, id);
+	rc = inv_step(inv, st, err);
+	if (rc < 0)
+		return rc;
+	return rc ? 0 : larder_error_set(err, ENOENT, "there is no such tree");
+}
+
 int inv_change(struct inventory *inv, sqlite3_stmt *st, const char *missing,
 	       struct larder_error *err)
 {

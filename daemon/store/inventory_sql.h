@@ -46,6 +46,8 @@ void inv_stmt_end(sqlite3_stmt **st);
 #define auto_stmt __attribute__((cleanup(inv_stmt_end))) sqlite3_stmt *
 /* 1: a row. 0: no (more) rows. -errno. */
 int inv_step(struct inventory *inv, sqlite3_stmt *st, struct larder_error *err);
+/* That tree's row, its number being the first parameter: 0, or -ENOENT with a sentence. */
+int inv_step_tree(struct inventory *inv, sqlite3_stmt *st, uint64_t id, struct larder_error *err);
 /* A statement that gives no rows: 0 or -errno. */
 int inv_run(struct inventory *inv, sqlite3_stmt *st, struct larder_error *err);
 /* The same, and *rows gets how many it changed, or -ENOENT with `missing` when it was none. */

@@ -236,14 +236,10 @@ static int state_now(struct inventory *inv, uint64_t id, enum larder_tree_state 
 	auto_stmt st = inv_stmt(inv, INV_TREE_STATE_GET);
 	struct inv_tree tree = {.id = id};
 	struct inv_row row = {.st = st};
-	int rc;
+	int rc = inv_step_tree(inv, st, id, err);
 
-	inv_bind_u64(st, 1, id);
-	rc = inv_step(inv, st, err);
-	if (rc < 0)
+	if (rc)
 		return rc;
-	if (rc == 0)
-		return larder_error_set(err, ENOENT, "there is no such tree");
 	read_state(&row, &tree);
 	*state = tree.state;
 	return inv_read_end(&row, "tree", err);

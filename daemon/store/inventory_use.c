@@ -3,7 +3,6 @@
  * Must not: touch files; decide what goes or stays.
  * Called by the control thread, and by inventory_tree.c when a tree comes.
  */
-#include <errno.h>
 #include <math.h>
 
 #include "core/evict.h"
@@ -15,14 +14,10 @@ static int use_now(struct inventory *inv, uint64_t id, int64_t now_s, int64_t ha
 	auto_stmt st = inv_stmt(inv, INV_TREE_USE_GET);
 	struct inv_row row = {.st = st};
 	int64_t last_s, since_s;
-	int rc;
+	int rc = inv_step_tree(inv, st, id, err);
 
-	inv_bind_u64(st, 1, id);
-	rc = inv_step(inv, st, err);
-	if (rc < 0)
+	if (rc)
 		return rc;
-	if (rc == 0)
-		return larder_error_set(err, ENOENT, "there is no such tree");
 	*uses = inv_read_real(&row);
 	last_s = inv_read_i64(&row);
 	if (__builtin_sub_overflow(now_s, last_s, &since_s))
