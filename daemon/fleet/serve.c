@@ -16,6 +16,7 @@
 
 #include "fleet/address.h"
 #include "larder/cleanup.h"
+#include "larder/clock.h"
 
 #define SCHEME "MUNGE "
 
@@ -34,10 +35,7 @@ struct incoming {
 
 static time_t mono_s(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
+	return (time_t)(clock_mono_ms() / 1000);
 }
 
 static enum MHD_Result reply(struct MHD_Connection *connection, unsigned int status, void *bytes,

@@ -51,11 +51,11 @@ struct stripe {
 	int64_t modified_s;
 };
 
-static int64_t clock_ns(clockid_t clock)
+static int64_t thread_cpu_ns(void)
 {
 	struct timespec now;
 
-	clock_gettime(clock, &now);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
@@ -63,10 +63,10 @@ static int64_t clock_ns(clockid_t clock)
 
 static int timed_put(struct stripe *stripe, const void *data, size_t len)
 {
-	int64_t began_ns = clock_ns(CLOCK_MONOTONIC);
+	int64_t began_ns = clock_mono_ns();
 	int rc = stripe->put(data, len, stripe->arg);
 
-	stripe->put_ns += clock_ns(CLOCK_MONOTONIC) - began_ns;
+	stripe->put_ns += clock_mono_ns() - began_ns;
 	return rc;
 }
 
@@ -251,8 +251,8 @@ static uint64_t front_length(struct stripe *stripe)
 
 static void look_from_now(struct stripe *stripe)
 {
-	stripe->looked_ns = clock_ns(CLOCK_MONOTONIC);
-	stripe->looked_cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	stripe->looked_ns = clock_mono_ns();
+	stripe->looked_cpu_ns = thread_cpu_ns();
 	stripe->looked_held_ns = stripe->loop->held_ns;
 	stripe->put_ns = 0;
 }
@@ -264,12 +264,12 @@ static void look_from_now(struct stripe *stripe)
  */
 static void look(struct stripe *stripe)
 {
-	int64_t passed_ns = clock_ns(CLOCK_MONOTONIC) - stripe->looked_ns, busy_ns;
+	int64_t passed_ns = clock_mono_ns() - stripe->looked_ns, busy_ns;
 
 	if (passed_ns < LOOK_NS)
 		return;
-	busy_ns = stripe->put_ns + clock_ns(CLOCK_THREAD_CPUTIME_ID) - stripe->looked_cpu_ns +
-		  stripe->loop->held_ns - stripe->looked_held_ns;
+	busy_ns = stripe->put_ns + thread_cpu_ns() - stripe->looked_cpu_ns + stripe->loop->held_ns -
+		  stripe->looked_held_ns;
 	if (busy_ns * 10 < passed_ns * 4 && stripe->width < stripe->source->options.ranges &&
 	    stripe->width < PARTS_MAX)
 		stripe->width++;
