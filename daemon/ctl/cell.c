@@ -1,19 +1,14 @@
 /*
  * One value as text, for people or exact. Pure; the clock is handed in.
  * It must not know tables, rows or the daemon.
- * Called by table.c, sheets.c (the makers, through row.def) and say.c.
+ * Called by table.c and sheets.c (the makers, through row.def).
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "ctl/cell.h"
 #include "larder/text.h"
-
-#define CELL_ROOM 64 /* bytes that any number needs as text */
 
 static int64_t clamp(uint64_t number)
 {
@@ -146,70 +141,15 @@ static void format_human(const struct cell *cell, int64_t now_s, char *buf, size
 	}
 }
 
-char *cell_format(const struct cell *cell, bool exact, int64_t now_s, bool *empty)
+const char *cell_text(const struct cell *cell, bool exact, int64_t now_s, char buf[CELL_ROOM])
 {
-	char buf[CELL_ROOM];
-
-	*empty = nothing(cell);
-	if (*empty)
-		return strdup("");
+	if (nothing(cell))
+		return NULL;
 	if (cell->kind == CELL_TEXT)
-		return cell_safe_text(cell->text);
+		return cell->text;
 	if (exact)
-		format_exact(cell, buf, sizeof(buf));
+		format_exact(cell, buf, CELL_ROOM);
 	else
-		format_human(cell, now_s, buf, sizeof(buf));
-	return strdup(buf);
-}
-
-/* Bytes of the UTF-8 character at s; 0 when it is none (RFC 3629: no overlong forms, no
- * surrogates). */
-static size_t utf8_length(const unsigned char *s)
-{
-	unsigned char low = 0x80, high = 0xbf;
-	size_t n;
-
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] >= 0xc2 && s[0] <= 0xdf)
-		n = 2;
-	else if ((s[0] & 0xf0) == 0xe0)
-		n = 3;
-	else if (s[0] >= 0xf0 && s[0] <= 0xf4)
-		n = 4;
-	else
-		return 0;
-	if (s[0] == 0xe0)
-		low = 0xa0;
-	else if (s[0] == 0xed)
-		high = 0x9f;
-	else if (s[0] == 0xf0)
-		low = 0x90;
-	else if (s[0] == 0xf4)
-		high = 0x8f;
-	if (s[1] < low || s[1] > high)
-		return 0;
-	for (size_t i = 2; i < n; i++)
-		if (s[i] < 0x80 || s[i] > 0xbf)
-			return 0;
-	return n;
-}
-
-char *cell_safe_text(const char *text)
-{
-	char *safe = strdup(text);
-	unsigned char *at = (unsigned char *)safe;
-
-	while (safe && *at) {
-		size_t n = utf8_length(at);
-
-		/* U+0080 to U+009F are control characters too: some terminals obey them. */
-		if (n == 0 || *at < 0x20 || *at == 0x7f ||
-		    (n == 2 && at[0] == 0xc2 && at[1] < 0xa0)) {
-			*at = '?';
-			n = 1;
-		}
-		at += n;
-	}
-	return safe;
+		format_human(cell, now_s, buf, CELL_ROOM);
+	return buf;
 }

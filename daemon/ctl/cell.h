@@ -39,13 +39,12 @@ struct cell cell_of_SPAN(int64_t ms);
 /* part of whole in permille, rounded down so that 1000 means all; 1000 when whole is 0. */
 uint64_t cell_permille(uint64_t part, uint64_t whole);
 
-/*
- * The cell as a string to free; NULL with errno ENOMEM. *empty is set when there is nothing to show
- * (an empty text, never, not known): the string is "" then.
- */
-char *cell_format(const struct cell *cell, bool exact, int64_t now_s, bool *empty);
+#define CELL_ROOM 64 /* bytes that any number needs as text */
 
-/* A copy with bytes that are not printable UTF-8 replaced by '?'. NULL on ENOMEM. */
-char *cell_safe_text(const char *text);
+/*
+ * The cell as text: its own, which may have bytes that nobody should see (larder_text_printable),
+ * or a number's, in buf. NULL when there is nothing to show: an empty text, never, not known.
+ */
+const char *cell_text(const struct cell *cell, bool exact, int64_t now_s, char buf[CELL_ROOM]);
 
 #endif

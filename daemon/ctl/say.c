@@ -9,23 +9,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ctl/cell.h"
 #include "ctl/ctl.h"
 #include "larder/cleanup.h"
+#include "larder/text.h"
 
 __attribute__((format(printf, 3, 0))) static void say_line(FILE *out, const char *before,
 							   const char *fmt, va_list args)
 {
 	auto_free char *text = NULL;
-	auto_free char *safe = NULL;
 
 	if (vasprintf(&text, fmt, args) < 0) {
 		text = NULL;
 		return;
 	}
-	safe = cell_safe_text(text);
-	if (safe)
-		fprintf(out, "%s%s\n", before, safe);
+	fprintf(out, "%s%s\n", before, larder_text_printable(text));
 }
 
 void ctl_complain(const char *fmt, ...)

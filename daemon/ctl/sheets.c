@@ -237,13 +237,10 @@ static int add_upright(const struct sheets *sheets, struct sheet *sheet, const c
 		rc = add_pair(sheet->table, "NODE", node, err);
 	for (size_t i = 0; rc == 0 && i < sheet->n_chosen; i++) {
 		const struct cell *cell = &all[sheet->chosen[i]];
-		auto_free char *value = NULL;
-		bool empty;
+		char buf[CELL_ROOM];
+		const char *value = cell_text(cell, sheets->style.exact, sheets->style.now_s, buf);
 
-		value = cell_format(cell, sheets->style.exact, sheets->style.now_s, &empty);
-		if (!value)
-			rc = larder_error_set(err, ENOMEM, "out of memory");
-		else if (!empty)
+		if (value)
 			rc = add_pair(sheet->table, sheet->kind->columns[sheet->chosen[i]].name,
 				      value, err);
 	}
@@ -287,34 +284,16 @@ size_t sheets_count(const struct sheets *sheets, unsigned int type)
 
 /* --- printing */
 
-/* {"trees": [...]}, {"leases": [...]} become one object: their outer braces are dropped. */
-static void print_inner(const char *text, bool first, FILE *out)
+static void print_sheet(const struct sheets *sheets, const struct sheet *sheet, bool first,
+			bool titles, FILE *out)
 {
-	const char *open = strchr(text, '{');
-	const char *close = strrchr(text, '}');
-
-	if (!open || !close || close < open)
-		return;
-	open++;
-	while (close > open && (close[-1] == '\n' || close[-1] == ' '))
-		close--;
-	fprintf(out, "%s%.*s", first ? "{" : ",", (int)(close - open), open);
-}
-
-static void print_text(const struct sheets *sheets, const struct sheet *sheet, const char *text,
-		       bool first, bool titles, FILE *out)
-{
-	if (sheets->style.shape == TABLE_JSON) {
-		print_inner(text, first, out);
-		return;
-	}
-	if (!first)
+	if (sheets->style.shape == TABLE_JSON)
+		fputs(first ? "{" : ",", out);
+	else if (!first)
 		fputc('\n', out);
 	if (titles && sheets->style.shape == TABLE_HUMAN && sheet->kind->type != LARDER_MSG_LINE)
 		fprintf(out, "%s:\n", sheet->kind->title);
-	fputs(text, out);
-	if (*text && text[strlen(text) - 1] != '\n')
-		fputc('\n', out);
+	table_write(sheet->table, out);
 }
 
 /* People get tables that have rows; a program gets every array that it may expect. */
@@ -334,14 +313,9 @@ int sheets_print(struct sheets *sheets, FILE *out, struct larder_error *err)
 		n_tables += wanted(sheets, &sheets->order[k]) &&
 			    sheets->order[k].kind->type != LARDER_MSG_LINE;
 	for (size_t k = 0; k < ROW_KINDS; k++) {
-		auto_free char *text = NULL;
-
 		if (!wanted(sheets, &sheets->order[k]))
 			continue;
-		text = table_text(sheets->order[k].table, err);
-		if (!text)
-			return -ENOMEM;
-		print_text(sheets, &sheets->order[k], text, first, n_tables > 1, out);
+		print_sheet(sheets, &sheets->order[k], first, n_tables > 1, out);
 		first = false;
 	}
 	if (sheets->style.shape == TABLE_JSON)
