@@ -129,7 +129,7 @@ static bool manifest_missing(struct request *request)
 		struct want *want = &request->wants[i];
 
 		want->here = false;
-		if (want->state != WANT_RESOLVED || want->manifest_fd >= 0 || look_for(want))
+		if (want->state != WANT_RESOLVED || look_for(want) || want->manifest_fd >= 0)
 			continue;
 		want->tree.id = 0; /* also of one that was here a moment ago */
 		missing = true;
@@ -245,17 +245,12 @@ static void on_staged(struct interest *interest, int rc, const struct larder_err
 	request_update(want->request);
 }
 
-/* What `larder log --trace` is made of: trace.c reads these pairs. */
 static int log_want(const struct want *want, const char *what)
 {
-	const struct request *request = want->request;
+	char pairs[WANT_PAIRS_MAX];
 
-	return inventory_event_add(
-		request->d->inv, clock_s(), what,
-		"job=%u run=%u uid=%u dataset=%s:%s state=%s found=%s bytes=%llu",
-		request->key.job_id, request->key.run, request->uid, want->tree.name,
-		want->tree.version, want_word(want), want->found ? want->found : "none",
-		(unsigned long long)want->tree.bytes);
+	want_pairs(want, pairs);
+	return inventory_event_add(want->request->d->inv, clock_s(), what, "%s", pairs);
 }
 
 static int take_each(struct request *request, struct larder_error *err)
@@ -288,10 +283,13 @@ static int take_all(struct request *request, struct larder_error *err)
 	struct inventory *inv = request->d->inv;
 	const struct want *failed;
 	enum larder_outcome outcome;
-	int rc = inventory_begin(inv, err);
+	int rc;
 
-	if (!rc && request->mode != LARDER_MODE_BYPASS && manifest_missing(request))
-		rc = 1;
+	if (request->mode != LARDER_MODE_BYPASS && manifest_missing(request))
+		return 1;
+	if (request->mode != LARDER_MODE_BYPASS && admit_grant(request))
+		return 0;
+	rc = inventory_begin(inv, err);
 	if (!rc)
 		rc = take_each(request, err);
 	outcome = request_add_up(request, &failed);

@@ -16,6 +16,10 @@ void request_check(struct request *request, bool fresh);
 void request_update(struct request *request);
 void want_failed(struct want *want, int rc, const struct larder_error *err);
 
+/* Grants a request whose datasets were all seen to be here, without a transaction; false: it takes
+ * one. admit_grant.c */
+bool admit_grant(struct request *request);
+
 /* Joins or starts the stage of a want that is WANT_STAGING. */
 void admit_join(struct want *want);
 

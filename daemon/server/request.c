@@ -124,6 +124,17 @@ static void want_drop(struct want *want)
 	stage_leave(&want->interest);
 }
 
+/* Whoever asked knows the outcome. */
+static void told(struct request *request)
+{
+	struct larder_error err = {0};
+
+	if (inventory_settle(request->d->inv, &err)) /* and again before anything may be evicted */
+		log_event(LOG_LEVEL_ERR, "job.owed", "job=%u error=\"%s\"", request->key.job_id,
+			  err.text);
+	request_log(request);
+}
+
 void request_settle(struct request *request, enum larder_outcome outcome, const char *text)
 {
 	struct larderd *d = request->d;
@@ -142,9 +153,9 @@ void request_settle(struct request *request, enum larder_outcome outcome, const 
 	    request_save(request, outcome, &err))
 		log_event(LOG_LEVEL_ERR, "job.save", "job=%u error=\"%s\"", request->key.job_id,
 			  err.text);
-	request_wait_end(request); /* answers first: a log may be slow */
+	request_wait_end(request); /* answers first: rows and a log may be slow */
 	if (!request->starting)
-		request_log(request);
+		told(request);
 }
 
 enum larder_outcome request_add_up(const struct request *request, const struct want **failed)
@@ -334,7 +345,7 @@ int request_start(struct larderd *d, const struct request_params *p, struct requ
 void request_started(struct request *request)
 {
 	if (request->starting && request->outcome != LARDER_OUTCOME_PENDING)
-		request_log(request);
+		told(request);
 	request->starting = false;
 }
 

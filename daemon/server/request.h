@@ -29,7 +29,7 @@ struct want {
 	struct larder_spec spec; /* owned */
 	enum want_state state;
 	struct access_ask *ask;
-	bool here;	      /* READY and on the disk, as the transaction under way has seen */
+	bool here;	      /* READY and on the disk, as was just seen */
 	bool described;	      /* tree says what it is: name, version, digest, origin, sizes */
 	struct inv_tree tree; /* id 0: none on this node (yet) */
 	int manifest_fd;      /* of the check; -1 */
@@ -84,8 +84,8 @@ struct request_params {
  * released). */
 int request_start(struct larderd *d, const struct request_params *params, struct request **out,
 		  struct larder_error *err);
-/* After who asked was answered: logs an outcome that was there at once, which no answer waits for.
- */
+/* After who asked was answered, which no answer waits for: the rows of what was granted are made,
+ * and an outcome that was there at once is logged. */
 void request_started(struct request *request);
 struct request *request_get(struct larderd *d, uint32_t job_id, uint32_t run);
 /* The latest run of the job. */
@@ -115,12 +115,18 @@ void request_wake(struct request *request);
 
 /* --- request_row.c: a request as a row and back */
 int request_save(struct request *request, enum larder_outcome outcome, struct larder_error *err);
+/* Fills its row, of which only what it has is written. -E2BIG. */
+int request_describe(const struct request *request, enum larder_outcome outcome,
+		     struct inv_job *job, struct larder_error *err);
 /* Its outcome, as an event. */
 void request_log(const struct request *request);
 int want_parse(struct want *want, const char *line, struct larder_error *err);
 /* "imagenet:v3 ready at /datasets/imagenet/v3 (138 GiB, 1281167 files; 100 % from cache)"; the
  * plugin puts "larder: " before it. */
 void want_line(const struct want *want, char *buf, size_t len);
+/* What became of it, as an event has it: trace.c of the CLI reads these pairs. */
+#define WANT_PAIRS_MAX 300 /* two names, the rest numbers */
+void want_pairs(const struct want *want, char buf[WANT_PAIRS_MAX]);
 /* "ready", "partial", "bypass": DATASET_<NAME>_STATE. */
 const char *want_word(const struct want *want);
 bool want_bypassable(const struct want *want);

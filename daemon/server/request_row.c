@@ -58,6 +58,17 @@ void want_line(const struct want *want, char *buf, size_t len)
 			 size, (unsigned long long)tree->shards);
 }
 
+void want_pairs(const struct want *want, char buf[WANT_PAIRS_MAX])
+{
+	const struct request *request = want->request;
+
+	snprintf(buf, WANT_PAIRS_MAX,
+		 "job=%u run=%u uid=%u dataset=%s:%s state=%s found=%s bytes=%llu",
+		 request->key.job_id, request->key.run, request->uid, want->tree.name,
+		 want->tree.version, want_word(want), want->found ? want->found : "none",
+		 (unsigned long long)want->tree.bytes);
+}
+
 /* A want as a line: fields parted by tabs, which no field can hold. -E2BIG when it does not fit. */
 static int write_view(const struct want *want, char *buf, size_t room)
 {
@@ -87,26 +98,32 @@ static int write_views(const struct request *request, char *buf, size_t room)
 	return 0;
 }
 
+int request_describe(const struct request *request, enum larder_outcome outcome,
+		     struct inv_job *job, struct larder_error *err)
+{
+	job->job_id = request->key.job_id;
+	job->run = request->key.run;
+	job->uid = request->uid;
+	job->gid = request->gid;
+	job->outcome = outcome;
+	job->mode = request->mode;
+	job->on_fail = request->bypass_on_fail ? LARDER_ON_FAIL_BYPASS : LARDER_ON_FAIL_FAIL;
+	job->wait_ms = request->wait_ms;
+	job->since_s = request->since_s;
+	snprintf(job->specs, sizeof(job->specs), "%s", request->specs);
+	snprintf(job->boot_id, sizeof(job->boot_id), "%s", request->d->boot_id);
+	snprintf(job->text, sizeof(job->text), "%s", request->text);
+	if (write_views(request, job->views, sizeof(job->views)))
+		return larder_error_set(err, E2BIG, "too many datasets to remember");
+	return 0;
+}
+
 int request_save(struct request *request, enum larder_outcome outcome, struct larder_error *err)
 {
 	struct inventory *inv = request->d->inv;
 	struct inv_job job; /* 20 KB of room, of which little is written */
 
-	job.job_id = request->key.job_id;
-	job.run = request->key.run;
-	job.uid = request->uid;
-	job.gid = request->gid;
-	job.outcome = outcome;
-	job.mode = request->mode;
-	job.on_fail = request->bypass_on_fail ? LARDER_ON_FAIL_BYPASS : LARDER_ON_FAIL_FAIL;
-	job.wait_ms = request->wait_ms;
-	job.since_s = request->since_s;
-	snprintf(job.specs, sizeof(job.specs), "%s", request->specs);
-	snprintf(job.boot_id, sizeof(job.boot_id), "%s", request->d->boot_id);
-	snprintf(job.text, sizeof(job.text), "%s", request->text);
-	if (write_views(request, job.views, sizeof(job.views)))
-		return larder_error_set(err, E2BIG, "too many datasets to remember");
-	if (inventory_job_put(inv, &job, err))
+	if (request_describe(request, outcome, &job, err) || inventory_job_put(inv, &job, err))
 		return -err->code;
 	if (!request->counted)
 		request->counted = !inventory_count(inv, INV_COUNTER_acquires, 1);

@@ -265,7 +265,7 @@ static int open_state(struct inventory *inv, const char *dir, bool allow_tmpfs,
 int inventory_open(const char *state_dir, bool allow_tmpfs, struct inventory **out,
 		   struct larder_error *err)
 {
-	struct larder_error own;
+	struct larder_error own, grant_err;
 	struct inventory *inv = calloc(1, sizeof(*inv));
 	int rc;
 
@@ -279,6 +279,10 @@ int inventory_open(const char *state_dir, bool allow_tmpfs, struct inventory **o
 		rc = open_database(inv, err);
 		if (inv_is_damage(rc))
 			rc = start_anew(inv, err);
+	}
+	if ((!rc || inv_is_damage(rc)) && inv_grant_open(inv, &grant_err)) {
+		*err = grant_err; /* which else keeps what it says of the damage */
+		rc = -grant_err.code;
 	}
 	if (rc && !inv_is_damage(rc)) {
 		inventory_close(inv);
@@ -294,6 +298,7 @@ void inventory_close(struct inventory *inv)
 		return;
 	if (inv->in_tx)
 		inventory_rollback(inv);
+	inv_grant_close(inv);
 	close_database(inv);
 	larder_cleanup_fd(&inv->lock_fd);
 	larder_cleanup_fd(&inv->dir_fd);

@@ -253,6 +253,31 @@ int inventory_job_each(struct inventory *inv, inventory_job_fn fn, void *arg,
 int inventory_job_delete(struct inventory *inv, uint32_t job_id, uint32_t run_max,
 			 struct larder_error *err);
 
+/*
+ * --- grants: a job's leases, uses, counts, events and row at once, when all of it is here and
+ * READY (outcome READY in its row). inventory_grant writes a record that outlives a kill, which is
+ * much less work than a transaction: the job may be told then. The rows are made by
+ * inventory_settle, to be called as soon as it was; whatever begins a transaction or asks for
+ * leases and jobs makes them first, and fails while they cannot be made. Not inside a transaction
+ * (assert). On failure nothing is granted (-E2BIG: more than a record holds): a transaction may do
+ * instead.
+ */
+struct inv_grant_lease {
+	uint64_t tree, hit_bytes;
+	const char *subset; /* "": all */
+	const char *event;  /* pairs, for "acquire" */
+};
+struct inv_grant {
+	const struct inv_job *job;
+	const struct inv_grant_lease *leases;
+	size_t n;
+	int64_t now_s, half_life_s; /* and inflation: as inventory_tree_use has them */
+	double inflation;
+};
+int inventory_grant(struct inventory *inv, const struct inv_grant *grant, struct larder_error *err);
+/* Nothing to do is 0. */
+int inventory_settle(struct inventory *inv, struct larder_error *err);
+
 /* --- pins */
 typedef int (*inventory_pin_fn)(const struct inv_pin *pin, void *arg);
 int inventory_pin_put(struct inventory *inv, const struct inv_pin *pin, struct larder_error *err);

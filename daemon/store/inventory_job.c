@@ -12,8 +12,10 @@ int inventory_lease_put(struct inventory *inv, const struct inv_lease *lease,
 			struct larder_error *err)
 {
 	auto_stmt st = inv_stmt(inv, INV_LEASE_PUT);
-	int rc;
+	int rc = inv_owe_nothing(inv, err);
 
+	if (rc)
+		return rc;
 	inv_touched(inv, lease->tree);
 	inv_bind_u64(st, 1, lease->tree);
 	inv_bind_i64(st, 2, lease->job_id);
@@ -69,7 +71,10 @@ int inventory_lease_release(struct inventory *inv, uint32_t job_id, uint32_t run
 int inventory_lease_drop(struct inventory *inv, uint64_t tree, struct larder_error *err)
 {
 	auto_stmt st = inv_stmt(inv, INV_LEASE_DROP);
+	int rc = inv_owe_nothing(inv, err);
 
+	if (rc)
+		return rc;
 	inv_touched(inv, tree);
 	inv_bind_u64(st, 1, tree);
 	return inv_run(inv, st, err);
@@ -93,7 +98,9 @@ static int count_of(struct inventory *inv, enum inv_sql which, uint64_t id, uint
 int inventory_lease_count(struct inventory *inv, uint64_t tree, uint32_t *n,
 			  struct larder_error *err)
 {
-	return count_of(inv, INV_LEASE_COUNT, tree, n, err);
+	int rc = inv_owe_nothing(inv, err);
+
+	return rc ? rc : count_of(inv, INV_LEASE_COUNT, tree, n, err);
 }
 
 static int lease_read(sqlite3_stmt *st, struct inv_lease *lease, struct larder_error *err)
@@ -130,10 +137,12 @@ static sqlite3_stmt *lease_walk(struct inventory *inv, uint64_t tree, uint32_t j
 int inventory_lease_each(struct inventory *inv, uint64_t tree, uint32_t job_id,
 			 inventory_lease_fn fn, void *arg, struct larder_error *err)
 {
+	int rc = inv_owe_nothing(inv, err);
 	auto_stmt st = lease_walk(inv, tree, job_id);
 	struct inv_lease lease;
-	int rc;
 
+	if (rc)
+		return rc;
 	while ((rc = inv_step(inv, st, err)) == 1) {
 		rc = lease_read(st, &lease, err);
 		if (rc)
@@ -150,7 +159,10 @@ int inventory_lease_each(struct inventory *inv, uint64_t tree, uint32_t job_id,
 int inventory_job_put(struct inventory *inv, const struct inv_job *job, struct larder_error *err)
 {
 	auto_stmt st = inv_stmt(inv, INV_JOB_PUT);
+	int rc = inv_owe_nothing(inv, err);
 
+	if (rc)
+		return rc;
 	inv_bind_i64(st, 1, job->job_id);
 	inv_bind_i64(st, 2, job->run);
 	inv_bind_i64(st, 3, job->uid);
@@ -198,8 +210,10 @@ int inventory_job_get(struct inventory *inv, uint32_t job_id, struct inv_job *jo
 		      struct larder_error *err)
 {
 	auto_stmt st = inv_stmt(inv, INV_JOB_GET);
-	int rc;
+	int rc = inv_owe_nothing(inv, err);
 
+	if (rc)
+		return rc;
 	inv_bind_i64(st, 1, job_id);
 	rc = inv_step(inv, st, err);
 	if (rc < 0)
@@ -213,8 +227,10 @@ int inventory_job_each(struct inventory *inv, inventory_job_fn fn, void *arg,
 {
 	auto_stmt st = inv_stmt(inv, INV_JOB_EACH);
 	struct inv_job job;
-	int rc;
+	int rc = inv_owe_nothing(inv, err);
 
+	if (rc)
+		return rc;
 	while ((rc = inv_step(inv, st, err)) == 1) {
 		rc = job_read(st, &job, err);
 		if (rc)
@@ -232,7 +248,10 @@ int inventory_job_delete(struct inventory *inv, uint32_t job_id, uint32_t run_ma
 			 struct larder_error *err)
 {
 	auto_stmt st = inv_stmt(inv, INV_JOB_DELETE);
+	int rc = inv_owe_nothing(inv, err);
 
+	if (rc)
+		return rc;
 	inv_bind_i64(st, 1, job_id);
 	inv_bind_i64(st, 2, run_max);
 	return inv_run(inv, st, err);

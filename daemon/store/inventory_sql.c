@@ -158,6 +158,9 @@ int inventory_begin(struct inventory *inv, struct larder_error *err)
 	int rc;
 
 	assert(!inv->in_tx);
+	rc = inv_owe_nothing(inv, err);
+	if (rc)
+		return rc;
 	rc = run_named(inv, INV_BEGIN, err);
 	inv->in_tx = rc == 0;
 	return rc;

@@ -31,6 +31,7 @@ struct inventory {
 	struct inv_sync *sync;
 	inventory_watch_fn watch; /* NULL: nobody wants to know */
 	void *watch_arg;
+	struct inv_owed *owed; /* inventory_grant.c's */
 };
 
 /* --- inventory_watch.c: a row of that tree, its leases or pins changed, or will have */
@@ -107,6 +108,13 @@ int inv_connect(const char *path, sqlite3 **db, struct larder_error *err);
 
 /* --- inventory_log.c */
 int inv_seq_load(struct inventory *inv, struct larder_error *err);
+
+/* --- inventory_grant.c */
+/* Makes the rows of a grant that is owed. 0: nothing is owed. Not while a statement is bound. */
+int inv_owe_nothing(struct inventory *inv, struct larder_error *err);
+/* Once the tables are there; makes the rows of what an earlier larderd owed. */
+int inv_grant_open(struct inventory *inv, struct larder_error *err);
+void inv_grant_close(struct inventory *inv);
 
 /* --- inventory_sync.c */
 int inv_sync_start(struct inventory *inv, struct larder_error *err);

@@ -79,6 +79,60 @@ same_inodes()
 	leases_are 0
 }
 
+# From here on the daemon's files may not grow: what it answers before it has made the rows, it answers.
+log_is_full() { prlimit --pid "$DAEMON" --fsize="$(stat -c %s "$T/state/inventory.db-wal")"; }
+
+# The log has to be longer than the record of what was granted.
+acquire_until_log_is_long()
+{
+	local job
+	for ((job = 100; job < 130; job++)); do acquire "$job" d:v1; done >/dev/null
+	[[ $(stat -c %s "$T/state/inventory.db-wal") -gt 40000 ]]
+}
+
+@test 'a job that was told ready holds its data, though the daemon died before it wrote the rows' {
+	dataset d:v1 3 100
+	daemon_start
+	acquire 1 d:v1
+	acquire_until_log_is_long
+	log_is_full
+	equal "$(acquire 7 d:v1 2>/dev/null)" ready
+	wait "$DAEMON" || status=$?
+	equal "$status" 153 # SIGXFSZ: the first write of the commit
+	daemon_start
+	leases_are 32
+	equal "$(counter hits)" 31
+	joblet attach 7 0 -- test -e "$T/view/d/v1/f00000"
+	release 7
+	leases_are 31
+	daemon_kill9
+	daemon_start
+	leases_are 31
+}
+
+@test 'what a job was told stands, and is not evicted, while the inventory cannot be written' {
+	dataset d:v1 3 100
+	trap '' XFSZ # the daemon inherits that: its writes fail instead
+	daemon_start
+	trap - XFSZ
+	acquire 1 d:v1
+	acquire_until_log_is_long
+	for ((job = 100; job < 130; job++)); do release "$job"; done
+	release 1
+	leases_are 0
+	log_is_full
+	equal "$(acquire 7 d:v1)" ready
+	grep -q 'job.owed job=7' "$T/larderd.log" # it came to the test
+	code 1 larder evict -y d:v1
+	code 1 acquire 8 d:v1
+	daemon_kill9
+	daemon_start
+	leases_are 1
+	code 1 larder evict -y d:v1
+	release 7
+	larder evict -y d:v1
+}
+
 @test 'a failed job'\''s sentence outlives the daemon' {
 	daemon_start
 	code 1 acquire 7 nosuch:v1
