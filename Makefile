@@ -28,9 +28,8 @@ ALL_LDFLAGS = -Wl,-z,relro,-z,now,--as-needed $(SAN) $(LDFLAGS)
 REACH_PKGS := libcurl expat jansson libcrypto
 FLEET_PKGS := $(REACH_PKGS) libmicrohttpd libsodium
 DAEMON_PKGS := liburing sqlite3 libconfuse libsystemd $(FLEET_PKGS)
-CLI_PKGS := $(FLEET_PKGS)
 SCHED_PKGS := libconfuse libsystemd $(FLEET_PKGS)
-ALL_PKGS := $(DAEMON_PKGS) $(CLI_PKGS) $(SCHED_PKGS)
+ALL_PKGS := $(DAEMON_PKGS) $(SCHED_PKGS)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(ALL_PKGS) 2>/dev/null)
 
 src = $(wildcard $(1)/*.c)
@@ -43,6 +42,9 @@ CONF_OBJ := $(call obj,daemon/conf) $(call obj,daemon/log)
 DAEMON_OBJ := $(CONF_OBJ) $(call obj,daemon/store) $(call obj,daemon/xfer) $(call obj,daemon/server)
 SPANK_OBJ := $(call obj,spank)
 CTL_OBJ := $(call obj,daemon/ctl)
+# What brings thirty libraries along: only larder-whole has it (daemon/ctl/whole.h).
+CTL_FAR_OBJ := $(patsubst %,$(BUILD)/obj/daemon/ctl/%.o,network publish publish_url scanning catalog_check whole_here)
+CTL_NEAR_OBJ := $(BUILD)/obj/daemon/ctl/whole_elsewhere.o
 # Without what needs libslurm: for the unit tests.
 SCHED_OBJ := $(filter-out %/main.o %/slurm.o %/slurm_helper.o %/publisher.o,$(call obj,daemon/sched))
 PROLOG_OBJ := $(call obj,daemon/prolog)
@@ -50,8 +52,8 @@ UNIT_SRC := $(call src,tests/unit)
 UNIT_BIN := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(filter tests/unit/test_%.c,$(UNIT_SRC)))
 UNIT_HELP := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out tests/unit/test_%.c,$(UNIT_SRC)))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(call src,tests/fuzz))
-PROGRAMS := $(BUILD)/spank_larder.so $(BUILD)/larderd $(BUILD)/larder $(BUILD)/larder-slurm-helper \
-	$(BUILD)/larder-sched $(BUILD)/larder-prolog-slurmctld
+PROGRAMS := $(BUILD)/spank_larder.so $(BUILD)/larderd $(BUILD)/larder $(BUILD)/larder-whole \
+	$(BUILD)/larder-slurm-helper $(BUILD)/larder-sched $(BUILD)/larder-prolog-slurmctld
 MANPAGES := $(wildcard daemon/*.[158] spank/*.8 etc/*.5 daemon/*/*.[158])
 
 Q := $(if $(V),,@)
@@ -68,8 +70,14 @@ $(BUILD)/obj/%.o: %.c
 # Only who prints the version is compiled with it: a compiler cache can serve all the rest.
 $(patsubst %.c,$(BUILD)/obj/%.o,$(shell grep -rlw --include=*.c LARDER_VERSION daemon spank)): \
 	CPPFLAGS += -DLARDER_VERSION='"$(VERSION)"'
+$(CTL_NEAR_OBJ): CPPFLAGS += -DLARDER_LIBEXECDIR='"$(LIBEXECDIR)"'
 
 $(BUILD)/liblarder.a: $(LIB_OBJ)
+	$(call say,AR)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+# Who only asks needs no server.
+$(BUILD)/fleet.a: $(FLEET_OBJ)
 	$(call say,AR)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
@@ -81,11 +89,16 @@ $(BUILD)/larderd: $(BUILD)/obj/daemon/main.o $(DAEMON_OBJ) $(REACH_OBJ) $(FLEET_
 	$(call say,LD)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs $(DAEMON_PKGS)) -lmunge -lpthread -lm
 
-$(BUILD)/larder: $(CTL_OBJ) $(REACH_OBJ) $(FLEET_OBJ) $(CORE_OBJ) $(BUILD)/liblarder.a
+# Its start is the better part of most commands: it needs the C library alone.
+$(BUILD)/larder: $(filter-out $(CTL_FAR_OBJ),$(CTL_OBJ)) $(CORE_OBJ) $(BUILD)/liblarder.a | $(BUILD)/larder-whole
 	$(call say,LD)
-	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs $(CLI_PKGS)) -lmunge -lpthread -lm
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ -lpthread -lm
 
-$(BUILD)/larder-prolog-slurmctld: $(PROLOG_OBJ) $(BUILD)/obj/daemon/conf/text.o $(FLEET_OBJ) $(CORE_OBJ) $(BUILD)/liblarder.a
+$(BUILD)/larder-whole: $(filter-out $(CTL_NEAR_OBJ),$(CTL_OBJ)) $(REACH_OBJ) $(CORE_OBJ) $(BUILD)/fleet.a $(BUILD)/liblarder.a
+	$(call say,LD)
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs $(FLEET_PKGS)) -lmunge -lpthread -lm
+
+$(BUILD)/larder-prolog-slurmctld: $(PROLOG_OBJ) $(BUILD)/obj/daemon/conf/text.o $(CORE_OBJ) $(BUILD)/fleet.a $(BUILD)/liblarder.a
 	$(call say,LD)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs $(FLEET_PKGS)) -lmunge -lpthread -lm
 
@@ -225,6 +238,7 @@ install: all ## install below DESTDIR
 	$(INSTALL) -m 755 $(BUILD)/larderd $(DESTDIR)$(SBINDIR)/larderd
 	$(INSTALL) -m 755 $(BUILD)/larder-sched $(DESTDIR)$(SBINDIR)/larder-sched
 	$(INSTALL) -m 755 $(BUILD)/larder $(DESTDIR)$(BINDIR)/larder
+	$(INSTALL) -m 755 $(BUILD)/larder-whole $(DESTDIR)$(LIBEXECDIR)/larder-whole
 	$(INSTALL) -m 755 $(BUILD)/larder-slurm-helper $(DESTDIR)$(LIBEXECDIR)/larder-slurm-helper
 	$(INSTALL) -m 755 $(BUILD)/larder-prolog-slurmctld $(DESTDIR)$(LIBEXECDIR)/larder-prolog-slurmctld
 	$(INSTALL) -m 755 $(BUILD)/spank_larder.so $(DESTDIR)$(PLUGINDIR)/spank_larder.so
@@ -246,7 +260,7 @@ install: all ## install below DESTDIR
 
 uninstall: ## remove what install put there; configuration, catalog and caches stay
 	rm -f $(DESTDIR)$(SBINDIR)/larderd $(DESTDIR)$(SBINDIR)/larder-sched $(DESTDIR)$(BINDIR)/larder $(DESTDIR)$(PLUGINDIR)/spank_larder.so \
-		$(DESTDIR)$(LIBEXECDIR)/larder-slurm-helper $(DESTDIR)$(LIBEXECDIR)/larder-prolog-slurmctld \
+		$(DESTDIR)$(LIBEXECDIR)/larder-slurm-helper $(DESTDIR)$(LIBEXECDIR)/larder-prolog-slurmctld $(DESTDIR)$(LIBEXECDIR)/larder-whole \
 		$(DESTDIR)$(SYSCONFDIR)/slurm/plugstack.conf.d/larder.conf \
 		$(DESTDIR)$(UNITDIR)/larderd.service $(DESTDIR)$(UNITDIR)/larder-sched.service \
 		$(DESTDIR)$(UNITDIR)/larder-publisher.service $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/larder.conf \

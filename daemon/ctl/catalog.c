@@ -15,6 +15,7 @@
 #include "ctl/catalog_row.h"
 #include "ctl/sheets.h"
 #include "ctl/split.h"
+#include "ctl/whole.h"
 #include "larder/catalog.h"
 #include "larder/cleanup.h"
 
@@ -159,6 +160,8 @@ static int catalog_check_verb(struct ctl *ctl, size_t n_args, const char **args)
 		ctl_complain_error(&err);
 		return CTL_USAGE;
 	}
+	if (whole_needed(&err) != 0)
+		return ctl_complain_error(&err);
 	listing.version = *version ? version : NULL;
 	code = listing_open(&listing, types);
 	if (code != CTL_DONE)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ctl/fleet_sched.h"
+#include "ctl/whole.h"
 
 static int ls_fleet(struct ctl *ctl, const char *pattern)
 {
@@ -57,12 +58,17 @@ int ctl_explain(struct ctl *ctl)
 	const struct fleet_request request = {LARDER_MSG_EXPLAIN, &msg, FLEET_ANSWER_MS};
 	const struct larder_msg_FLEET_EXPLAIN far = {.spec = ctl->args[0]};
 	const struct fleet_request question = {LARDER_MSG_FLEET_EXPLAIN, &far, FLEET_ANSWER_MS};
-	int code = fleet_table(ctl, &request, types, 0);
-
 	/* A dataset may be elsewhere; a job's waiting is its node's to explain. JSON is one
 	 * document. */
-	if (ctl->options.nodes || ctl->options.json || !fleet_sched_there() ||
-	    ctl->args[0][strspn(ctl->args[0], "0123456789")] == '\0')
+	bool elsewhere = !ctl->options.nodes && !ctl->options.json && fleet_sched_there() &&
+			 ctl->args[0][strspn(ctl->args[0], "0123456789")] != '\0';
+	struct larder_error err = {0};
+	int code;
+
+	if (elsewhere && whole_needed(&err) != 0)
+		return ctl_complain_error(&err);
+	code = fleet_table(ctl, &request, types, 0);
+	if (!elsewhere)
 		return code;
 	return fleet_sched_table(ctl, &question, types);
 }

@@ -405,3 +405,31 @@ runs() { larder status --json | jq -e '.transfers[] | select(.dataset == "big:v1
 	code 5 as $USER_A "$T/larder" stage --priority 1 a:v1
 	contains "$output" 'for admins'
 }
+
+@test 'larder loads no library of the network, and says what is missing where it cannot hand over' {
+	local needed
+	needed=$(readelf -d "$BUILD/larder")
+	contains "$needed" 'libc.so'
+	for library in curl munge sodium crypto jansson microhttpd; do lacks "$needed" "lib$library"; done
+	# Alone it does what is this host's.
+	daemon_start
+	dataset d:v1 2 10
+	mkdir "$T/alone"
+	cp "$BUILD/larder" "$T/alone/larder"
+	code 0 "$T/alone/larder" stage -q --wait d:v1
+	contains "$("$T/alone/larder" ls)" d
+	[[ ! -e /usr/libexec/larder/larder-whole ]] || skip 'Larder is installed here'
+	code 1 "$T/alone/larder" publish e:v1 --from "$(origin_of d:v1)"
+	contains "$output" 'cannot start /usr/libexec/larder/larder-whole'
+	code 1 "$T/alone/larder" -w 127.0.0.9 ls
+	contains "$output" 'install all of Larder'
+}
+
+@test 'words reach larder-whole as they were typed' {
+	mkdir -p "$T/usr/bin" "$T/usr/libexec/larder"
+	cp "$BUILD/larder" "$T/usr/bin/larder"
+	printf '#!/bin/sh\nfor word; do printf "<%%s>" "$word"; done; exit 3\n' >"$T/usr/libexec/larder/larder-whole"
+	chmod 755 "$T/usr/libexec/larder/larder-whole"
+	code 3 "$T/usr/bin/larder" --catalog /c publish -n --from '/a b' e:v1 --alias=x
+	equal "$output" '<--catalog></c><publish><-n><--from></a b><e:v1><--alias=x>'
+}

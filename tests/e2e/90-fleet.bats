@@ -544,7 +544,7 @@ far_start()
 	far -w 127.0.0.2 stage --wait a:v1 open:v1 secret:v1
 	diff <(far -w 127.0.0.2 ls --json) <(larder ls --json)
 	diff <(far -w 127.0.0.2 df --json -o TIER,CAPACITY) <(larder df --json -o TIER,CAPACITY)
-	cp "$BUILD/larder" "$T/larder"
+	cp "$BUILD/larder" "$BUILD/larder-whole" "$T/"
 	run as $USER_A env -u LARDER_NODE LARDER_SOCKET=/nonexistent/socket LARDER_CONF="$T/cli.conf" "$T/larder" -w 127.0.0.2 ls
 	contains "$output" open
 	lacks "$output" secret
