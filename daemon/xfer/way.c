@@ -3,10 +3,11 @@
  * Called by pair.c.
  *
  * Direct writes won by 1.1 to 1.3 in wall time when the source is memory or far away, at a third
- * of the processor time. Reading past the page cache as well costs a quarter of it; whether it is
- * as fast depends on the devices: on a virtual disk of one queue buffered copying of some files at
- * once may be faster, on NVMe drives with many queues it is not. So there the first shards go in
- * turns, until each way has brought enough.
+ * of the processor time. Reading past the page cache as well costs a quarter of that, or a tenth
+ * where the page cache must take its memory from somebody; whether it is as fast depends on the
+ * devices. So most shards go that way from the first on, and every fourth the other, until each
+ * has brought enough. The other one must be faster by far to be chosen, and is asked again now and
+ * then: a few shards into warm memory are fast, and the hundredth is not.
  */
 #include <linux/magic.h>
 #include <stddef.h>
@@ -14,7 +15,8 @@
 #include "xfer/way.h"
 
 #define PROBE_BYTES (UINT64_C(128) << 20) /* of each way, before it is judged */
-#define PAST_MARGIN 0.9 /* of the other's rate is enough: it costs less processor */
+#define ENOUGH	    0.7 /* of the other's rate: the frugal way leaves the processor to jobs */
+#define AGAIN	    16u /* shards, after which a decision for the lavish way is looked at anew */
 
 #ifndef NFS_SUPER_MAGIC
 #define NFS_SUPER_MAGIC 0x6969
@@ -90,6 +92,28 @@ static enum way lavish(enum way_place place)
 	return place == PLACE_SAME ? WAY_BUFFERED : WAY_DIRECT;
 }
 
+/* Of four shards of a probe three go the frugal way. */
+static enum way probe_turn(const struct way_known *known, enum way one, enum way two)
+{
+	return 3 * known->begun[one] < known->begun[two] ? one : two;
+}
+
+/* Both ways once in AGAIN shards, one after the other, so that they are told of the same load. */
+static struct way_choice decided(struct way_known *known, enum way_place place, enum way one,
+				 enum way two)
+{
+	struct way_choice choice = {.place = place, .way = known->way};
+	unsigned int turn;
+
+	if (known->way != one)
+		return choice;
+	turn = ++known->since % AGAIN;
+	choice.probing = turn < 2;
+	if (turn == 0)
+		choice.way = two;
+	return choice;
+}
+
 struct way_choice ways_choose(struct ways *ways, enum way_place place, struct way_pair pair)
 {
 	struct way_choice choice = {.place = place, .way = WAY_DIRECT};
@@ -100,13 +124,13 @@ struct way_choice ways_choose(struct ways *ways, enum way_place place, struct wa
 		return choice;
 	pthread_mutex_lock(&ways->lock);
 	known = known_of(ways, pair);
-	choice.probing = !known->decided;
-	if (known->decided)
-		choice.way = known->way;
-	else
-		choice.way = known->begun[two] < known->begun[one] ? two : one;
-	if (choice.probing)
+	if (known->decided) {
+		choice = decided(known, place, one, two);
+	} else {
+		choice.probing = true;
+		choice.way = probe_turn(known, one, two);
 		known->begun[choice.way]++;
+	}
 	pthread_mutex_unlock(&ways->lock);
 	return choice;
 }
@@ -114,6 +138,17 @@ struct way_choice ways_choose(struct ways *ways, enum way_place place, struct wa
 static double rate_of(const struct way_known *known, enum way way)
 {
 	return (double)known->bytes[way] / (double)(known->ns[way] > 0 ? known->ns[way] : 1);
+}
+
+/* What is old counts less and less. */
+static void add(struct way_known *known, enum way way, uint64_t bytes, int64_t ns)
+{
+	if (known->bytes[way] >= PROBE_BYTES) {
+		known->bytes[way] /= 2;
+		known->ns[way] /= 2;
+	}
+	known->bytes[way] += bytes;
+	known->ns[way] += ns;
 }
 
 void ways_tell(struct ways *ways, struct way_pair pair, const struct way_choice *choice,
@@ -124,13 +159,10 @@ void ways_tell(struct ways *ways, struct way_pair pair, const struct way_choice 
 
 	pthread_mutex_lock(&ways->lock);
 	known = known_of(ways, pair);
-	known->bytes[choice->way] += bytes;
-	known->ns[choice->way] += ns;
-	if (!known->decided && known->bytes[one] >= PROBE_BYTES &&
-	    known->bytes[two] >= PROBE_BYTES) {
-		known->decided = true;
-		known->way = rate_of(known, two) >= PAST_MARGIN * rate_of(known, one) ? two : one;
-	}
+	add(known, choice->way, bytes, ns);
+	known->decided |= known->bytes[one] >= PROBE_BYTES && known->bytes[two] >= PROBE_BYTES;
+	if (known->decided)
+		known->way = rate_of(known, two) >= ENOUGH * rate_of(known, one) ? two : one;
 	pthread_mutex_unlock(&ways->lock);
 }
 

@@ -43,6 +43,7 @@ struct way_known {
 	bool decided;
 	enum way way;
 	unsigned int begun[WAYS];
+	unsigned int since; /* shards since it was decided for the way that costs more */
 	uint64_t bytes[WAYS];
 	int64_t ns[WAYS];
 };
