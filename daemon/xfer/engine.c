@@ -8,9 +8,14 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "xfer/engine.h"
+
+#ifndef SYS_cachestat
+#define SYS_cachestat 451 /* on every machine; Linux 6.5 */
+#endif
 
 bool engine_is_direct(int out)
 {
@@ -26,6 +31,28 @@ int engine_drop_direct(int out)
 	if (flags < 0 || fcntl(out, F_SETFL, flags & ~O_DIRECT) < 0)
 		return -errno;
 	return 0;
+}
+
+void engine_set_direct(int fd, bool direct)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags >= 0 && !(flags & O_DIRECT) == direct)
+		fcntl(fd, F_SETFL, flags ^ O_DIRECT);
+}
+
+bool engine_is_cached(int fd, uint64_t size)
+{
+	struct {
+		uint64_t offset, length;
+	} range = {.length = size};
+	struct {
+		uint64_t cached, dirty, writeback, evicted, recently_evicted;
+	} pages;
+	long page = sysconf(_SC_PAGESIZE);
+
+	return syscall(SYS_cachestat, fd, &range, &pages, 0) == 0 &&
+	       pages.cached * (uint64_t)page > size / 2;
 }
 
 int engine_write_all(int out, const void *data, size_t len, uint64_t offset)

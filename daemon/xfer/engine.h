@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "core/digest.h"
 #include "larder/error.h"
@@ -37,6 +38,19 @@ struct engine_copy {
 	_Atomic uint64_t *done, *origin; /* grow with moved */
 };
 
+/*
+ * A file that is read whole, beside others. Its memory is the engine's, aligned to ENGINE_ALIGN and
+ * of ENGINE_ROOM(size) bytes: one more than the file should have, so that its end shows.
+ */
+struct engine_whole {
+	int in;
+	uint64_t size;
+	unsigned char *into;
+	ssize_t got; /* the bytes read, all there are when it is size; -errno */
+};
+#define ENGINE_ROOM(size) (((size_t)(size) + ENGINE_ALIGN) & ~(size_t)(ENGINE_ALIGN - 1))
+#define ENGINE_WHOLES	  16u /* at once, at most */
+
 struct engine_ops;
 struct engine {
 	const struct engine_ops *ops;
@@ -62,6 +76,9 @@ struct engine_ops {
 		   struct larder_error *err);
 	int (*finish)(struct engine *engine, struct engine_copy *copy, bool keep,
 		      struct larder_error *err);
+	/* All of them at once, n up to ENGINE_WHOLES. Whatever did not come whole (got is not size)
+	 * is to be read again by itself: there is no sentence about it. */
+	void (*read_wholes)(struct engine *engine, struct engine_whole *wholes, unsigned int n);
 };
 
 extern const struct engine_ops engine_sync;
@@ -72,6 +89,10 @@ extern const struct engine_ops engine_uring;
 /* Is out O_DIRECT? And: make it not so. */
 bool engine_is_direct(int out);
 int engine_drop_direct(int out);
+/* As wished, or as it was where the file system refuses. */
+void engine_set_direct(int fd, bool direct);
+/* Is most of it in the page cache? Then it is read from there. Kernels that cannot tell: no. */
+bool engine_is_cached(int fd, uint64_t size);
 /* Bytes of a block that a direct write can take; the rest is the tail of the file. */
 static inline size_t engine_aligned(bool direct, size_t len)
 {

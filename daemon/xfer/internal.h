@@ -21,9 +21,9 @@
 #define SMALL_BYTES   ((uint64_t)1024 * 1024) /* up to this a shard is read whole */
 #define SLICE_BLOCKS  256u		      /* of a large one, before others are let in */
 #define LARGE_AT_ONCE 4u		      /* large shards of one transfer in flight */
-#define BATCH_MAX     8u		      /* small shards that a thread takes at once */
-#define QUEUE_LOW     32u		      /* items below which a transfer is fed again */
-#define QUEUE_FEED    64u		      /* items of one feeding */
+#define BATCH_MAX     ENGINE_WHOLES	      /* small shards that a thread takes at once */
+#define QUEUE_LOW     128u		      /* items below which a transfer is fed again */
+#define QUEUE_FEED    256u		      /* items of one feeding */
 
 /* One shard to bring, on its way through queue and threads. */
 struct item {
@@ -48,6 +48,7 @@ struct item {
 	bool rested; /* between slices: its time says nothing */
 	int in, out; /* -1: not open. Stay open while a large shard rests between slices */
 	struct engine_copy copy;
+	const unsigned char *data;  /* all of it, in the thread's memory; NULL: to be read */
 	struct larder_error *first; /* what the first origin said; owned */
 	char text[];
 };
@@ -103,6 +104,7 @@ struct lane {
 	struct xfer_pool *pool;
 	pthread_t thread;
 	struct engine_memory memory;
+	bool spoilt;		     /* what a batch has in it is there no more */
 	struct engine *sync, *uring; /* opened when first needed */
 };
 
@@ -137,11 +139,11 @@ int lane_engine(struct lane *lane, bool uring, struct engine **engine, struct la
 /* A thread's turn: more of the manifest into the queue. */
 void transfer_feed(struct transfer *transfer);
 /*
- * Small ones that follow in the queue and go together with batch[0]: all their reads are begun
- * before one is waited for, so that a thread has several in flight. No more than its share of what
- * waits. How many there are, with the first.
+ * Small ones that follow in the queue and go together with batch[0], as many as have room in so
+ * much memory; no more than a thread's share of what waits. How many there are, with the first.
  */
-unsigned int transfer_take_more(struct transfer *transfer, struct item *batch[BATCH_MAX]);
+unsigned int transfer_take_more(struct transfer *transfer, struct item *batch[BATCH_MAX],
+				size_t room);
 
 /* To the front of the queue. */
 void transfer_put_back(struct transfer *transfer, struct item *item);
@@ -152,6 +154,11 @@ void item_free(struct item *item);
 void transfer_fail(struct transfer *transfer, const struct item *item, int rc,
 		   const struct larder_error *err);
 void transfer_run(struct transfer *transfer, struct lane *lane, struct item *item);
+/* Nobody wants this one any more: the transfer ends without it. */
+void transfer_drop_one(struct transfer *transfer, struct item *item);
+/* Runs what was taken, and says how it ended. The rest of a large shard goes to the queue's front.
+ */
+void transfer_run_one(struct transfer *transfer, struct lane *lane, struct item *item);
 /* A shard of a flow is whole in memory (rc 0), or could not be had. Takes the item. */
 void transfer_arrived(struct transfer *transfer, struct item *item, int rc,
 		      const unsigned char *data, struct larder_error *err);
@@ -185,7 +192,7 @@ bool sources_next(struct transfer *transfer, struct item *item, int *rc, struct 
 /* --- shard.c: 0 done, 1 a slice is over and more is left, -errno */
 int item_run(struct lane *lane, struct transfer *transfer, struct item *item,
 	     struct larder_error *err);
-/* Opens a small one's source and begins to read it; what fails here fails again when it runs. */
+/* Opens a small one's source (item->in); what fails here fails again when it runs. */
 void item_begin(struct transfer *transfer, struct item *item);
 /*
  * A flow's shard: digests, writes, gives to the sink. 0 done; 1 it is to be tried again, from
@@ -217,6 +224,10 @@ void pair_tell(struct lane *lane, struct item *item);
 const char *pair_engine(const struct item *item, bool uring);
 /* "same device: uring direct, small whole", or what is known of that. */
 void pair_say(const struct transfer *transfer, char *out, size_t len);
+
+/* --- batch.c */
+/* Brings the item and small ones after it, their reads all begun at once. Takes the item. */
+void batch_run(struct transfer *transfer, struct lane *lane, struct item *item);
 
 /* --- flow.c */
 /* Brings the item and small ones after it, many at once. Takes the item unless -ENOMEM. */

@@ -8,15 +8,10 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "larder/clock.h"
 #include "xfer/internal.h"
-
-#ifndef SYS_cachestat
-#define SYS_cachestat 451 /* on every machine; Linux 6.5 */
-#endif
 
 enum way_place pair_place(struct transfer *transfer, int in, int out, struct way_pair *pair)
 {
@@ -42,30 +37,6 @@ void pair_say(const struct transfer *transfer, char *out, size_t len)
 		 *large && small ? ", " : "", small ? "small whole" : "");
 }
 
-/* Refused by the file system: then it is as it was. */
-static void set_direct(int fd, bool direct)
-{
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags >= 0 && !(flags & O_DIRECT) == direct)
-		fcntl(fd, F_SETFL, flags ^ O_DIRECT);
-}
-
-/* Is most of it in the page cache? Then it is read from there. Kernels that cannot tell: no. */
-static bool is_cached(int fd, uint64_t size)
-{
-	struct {
-		uint64_t offset, length;
-	} range = {.length = size};
-	struct {
-		uint64_t cached, dirty, writeback, evicted, recently_evicted;
-	} pages;
-	long page = sysconf(_SC_PAGESIZE);
-
-	return syscall(SYS_cachestat, fd, &range, &pages, 0) == 0 &&
-	       pages.cached * (uint64_t)page > size / 2;
-}
-
 void pair_choose(struct lane *lane, struct transfer *transfer, struct item *item)
 {
 	enum way_place place = pair_place(transfer, item->in, item->out, &item->pair);
@@ -73,17 +44,17 @@ void pair_choose(struct lane *lane, struct transfer *transfer, struct item *item
 
 	*choice = ways_choose(pool_ways(lane->pool), place, item->pair);
 	item->began_ns = clock_mono_ns();
-	if (choice->way == WAY_PAST && is_cached(item->in, item->shard.size)) {
+	if (choice->way == WAY_PAST && engine_is_cached(item->in, item->shard.size)) {
 		choice->way = WAY_DIRECT;
 		choice->probing = false; /* what memory gives says nothing of the disk */
 	}
-	set_direct(item->out, choice->way != WAY_BUFFERED);
-	set_direct(item->in, choice->way == WAY_PAST);
+	engine_set_direct(item->out, choice->way != WAY_BUFFERED);
+	engine_set_direct(item->in, choice->way == WAY_PAST);
 }
 
 void pair_read_plain(struct item *item)
 {
-	set_direct(item->in, false);
+	engine_set_direct(item->in, false);
 }
 
 void pair_tell(struct lane *lane, struct item *item)

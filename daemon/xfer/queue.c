@@ -112,18 +112,26 @@ static void put_back(struct transfer *transfer, struct item *item)
 	transfer->queued++;
 }
 
-unsigned int transfer_take_more(struct transfer *transfer, struct item *batch[BATCH_MAX])
+static bool goes_along(const struct item *item, size_t room)
+{
+	return item && !item->large && item->kind == WANT_FETCH &&
+	       ENGINE_ROOM(item->shard.size) <= room;
+}
+
+unsigned int transfer_take_more(struct transfer *transfer, struct item *batch[BATCH_MAX],
+				size_t room)
 {
 	unsigned int n = 1, share;
 
-	if (batch[0]->large || batch[0]->kind != WANT_FETCH)
+	if (!goes_along(batch[0], room))
 		return n;
+	room -= ENGINE_ROOM(batch[0]->shard.size);
 	pool_lock(transfer->pool);
 	share = 1 + transfer->queued / pool_threads(transfer->pool);
-	while (n < share && n < BATCH_MAX && transfer->head && !transfer->head->large &&
-	       transfer->head->kind == WANT_FETCH) {
+	while (n < share && n < BATCH_MAX && goes_along(transfer->head, room)) {
 		struct item *item = transfer->head;
 
+		room -= ENGINE_ROOM(item->shard.size);
 		transfer->head = item->next;
 		if (!transfer->head)
 			transfer->tail = NULL;

@@ -13,8 +13,6 @@
 #include "larder/text.h"
 #include "xfer/internal.h"
 
-#define READAHEAD_BYTES (128 * 1024) /* the kernel's usual read_ahead_kb */
-
 /* Puts shard and origin before a sentence about the origin's bytes. */
 static int about(struct transfer *transfer, struct item *item, struct larder_error *err)
 {
@@ -91,9 +89,15 @@ static int write_whole(struct transfer *transfer, struct item *item, const unsig
 static int small_run(struct lane *lane, struct transfer *transfer, struct item *item,
 		     struct larder_error *err)
 {
-	unsigned char *data = lane->memory.base;
-	int rc = read_whole(item->in, item, data, err);
+	const unsigned char *data = item->data;
+	int rc = 0;
 
+	item->data = NULL; /* another attempt reads anew */
+	if (!data) {
+		pair_read_plain(item); /* a batch may have begun it past the page cache */
+		data = lane->memory.base;
+		rc = read_whole(item->in, item, lane->memory.base, err);
+	}
 	if (!rc)
 		rc = verify_digest(transfer, item, digest_of(data, (size_t)item->shard.size),
 				   item->in, err);
@@ -138,11 +142,7 @@ void item_begin(struct transfer *transfer, struct item *item)
 	item->origin = sources_choose(transfer, item);
 	sources_begin(transfer, item);
 	begin(transfer, item);
-	if (open_source(transfer, item, &source, &ignored) || item->in < 0)
-		return;
-	/* one call takes no more than the device's read-ahead, and says nothing */
-	for (uint64_t at = 0; at < item->shard.size; at += READAHEAD_BYTES)
-		posix_fadvise(item->in, (off_t)at, READAHEAD_BYTES, POSIX_FADV_WILLNEED);
+	(void)open_source(transfer, item, &source, &ignored);
 }
 
 /* One origin, once (or one slice of that). */
@@ -157,6 +157,7 @@ static int attempt(struct lane *lane, struct transfer *transfer, struct item *it
 	rc = open_source(transfer, item, &source, err);
 	if (rc)
 		return rc; /* the sentence names shard and origin */
+	lane->spoilt |= !item->data;
 	if (!source->ops->open_shard)
 		rc = stream_run(lane, transfer, item, source, err);
 	else

@@ -173,8 +173,7 @@ static int try_flow(struct transfer *transfer, struct lane *lane, struct item *i
 	return flow_run(lane, transfer, item, source) ? 1 : 0;
 }
 
-/* The rest of a large shard goes to the front: its descriptors are open. */
-static void run_one(struct transfer *transfer, struct lane *lane, struct item *item)
+void transfer_run_one(struct transfer *transfer, struct lane *lane, struct item *item)
 {
 	struct larder_error err = {0};
 	int rc = item_run(lane, transfer, item, &err);
@@ -187,7 +186,7 @@ static void run_one(struct transfer *transfer, struct lane *lane, struct item *i
 		item_free(item);
 }
 
-static void drop_one(struct transfer *transfer, struct item *item)
+void transfer_drop_one(struct transfer *transfer, struct item *item)
 {
 	item_free(item);
 	pool_lock(transfer->pool);
@@ -195,27 +194,12 @@ static void drop_one(struct transfer *transfer, struct item *item)
 	pool_unlock(transfer->pool);
 }
 
-static void run_some(struct transfer *transfer, struct lane *lane, struct item *item)
-{
-	struct item *batch[BATCH_MAX] = {item};
-	unsigned int n = transfer_take_more(transfer, batch);
-
-	for (unsigned int i = 0; n > 1 && i < n && !atomic_load(&transfer->halt); i++)
-		item_begin(transfer, batch[i]);
-	for (unsigned int i = 0; i < n; i++) {
-		if (i > 0 && atomic_load(&transfer->halt))
-			drop_one(transfer, batch[i]);
-		else
-			run_one(transfer, lane, batch[i]);
-	}
-}
-
 void transfer_run(struct transfer *transfer, struct lane *lane, struct item *item)
 {
 	bool large = item->large, flows = item->flows;
 
 	if (try_flow(transfer, lane, item) == 1)
-		run_some(transfer, lane, item);
+		batch_run(transfer, lane, item);
 	pool_lock(transfer->pool);
 	transfer->running--;
 	if (large)

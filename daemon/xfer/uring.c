@@ -76,7 +76,7 @@ static int uring_open(const struct engine_memory *memory, struct engine **out,
 	e->slots = calloc(memory->n, sizeof(*e->slots));
 	e->ring = calloc(1, sizeof(*e->ring));
 	if (e->slots && e->ring)
-		rc = setup_ring(e->ring, memory->n);
+		rc = setup_ring(e->ring, memory->n > ENGINE_WHOLES ? memory->n : ENGINE_WHOLES);
 	if (rc) {
 		uring_free(e);
 		return larder_error_set(err, rc, "io_uring: %s", strerror(-rc));
@@ -242,10 +242,8 @@ static void answer(struct uring_engine *e, struct slot *s, int res)
 	}
 }
 
-void uring_turn(struct uring_engine *e, unsigned int wait)
+void uring_hand_in(struct uring_engine *e, unsigned int wait)
 {
-	struct io_uring_cqe *cqes[32];
-	unsigned int n;
 	int rc;
 
 	do {
@@ -253,6 +251,14 @@ void uring_turn(struct uring_engine *e, unsigned int wait)
 		/* -EAGAIN, -EBUSY, -ENOMEM pass when completions are taken; the rest is our bug */
 		assert(rc >= 0 || rc == -EINTR || rc == -EAGAIN || rc == -EBUSY || rc == -ENOMEM);
 	} while (rc == -EINTR);
+}
+
+void uring_turn(struct uring_engine *e, unsigned int wait)
+{
+	struct io_uring_cqe *cqes[32];
+	unsigned int n;
+
+	uring_hand_in(e, wait);
 	while ((n = io_uring_peek_batch_cqe(e->ring, cqes, 32)) > 0) {
 		for (unsigned int i = 0; i < n; i++)
 			answer(e, io_uring_cqe_get_data(cqes[i]), cqes[i]->res);
@@ -352,4 +358,5 @@ const struct engine_ops engine_uring = {
 	.copy = uring_copy,
 	.put = uring_put,
 	.finish = uring_finish,
+	.read_wholes = uring_read_wholes,
 };

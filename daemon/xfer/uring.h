@@ -47,13 +47,16 @@ int uring_end(struct uring_engine *e, uint64_t until, struct larder_error *err);
 void uring_fail(struct uring_engine *e, int rc, const struct larder_error *err);
 struct slot *uring_slot(struct uring_engine *e, uint64_t block);
 void uring_start_write(struct uring_engine *e, struct slot *s);
+/* Hands in what was prepared, and waits until so many are complete; nothing is taken. */
+void uring_hand_in(struct uring_engine *e, unsigned int wait);
 /* Hands in what was prepared and takes what is complete; `wait`: at least one. */
 void uring_turn(struct uring_engine *e, unsigned int wait);
 
-/* engine_ops.put and .finish */
+/* engine_ops.put, .finish and .read_wholes */
 int uring_put(struct engine *base, struct engine_copy *copy, const void *data, size_t len,
 	      struct larder_error *err);
 int uring_finish(struct engine *base, struct engine_copy *copy, bool keep,
 		 struct larder_error *err);
+void uring_read_wholes(struct engine *base, struct engine_whole *wholes, unsigned int n);
 
 #endif

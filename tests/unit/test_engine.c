@@ -311,6 +311,48 @@ static void stream_failures(const struct engine_ops *ops)
 	bench_close(b);
 }
 
+/*
+ * Whole files side by side: up to the byte before and behind a sector; one that is shorter than it
+ * should be and one that is longer show it; one that cannot be read holds nobody up.
+ */
+static void wholes_of(const struct engine_ops *ops, bool past)
+{
+	static const size_t sizes[] = {1, 511, 4095, 4096, 4097, 8191, 100, 100};
+	struct bench *b = bench_open(ops);
+	struct engine_whole wholes[9] = {0};
+	unsigned char *into = b->memory, data[8192];
+
+	for (unsigned int i = 0; i < 8; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "w%u", i);
+		world_file(b->world.origin, name, sizes[i], i);
+		wholes[i].in = open_in(b, name);
+		wholes[i].size = sizes[i] + (i == 6) - (i == 7);
+		wholes[i].into = into;
+		into += ENGINE_ROOM(wholes[i].size);
+		if (past)
+			past_the_cache(wholes[i].in);
+	}
+	wholes[8] = (struct engine_whole){.in = -1, .size = 10, .into = into};
+	assert_true(into + ENGINE_ROOM(10) <= b->memory + BLOCK * BLOCKS);
+	ops->read_wholes(b->engine, wholes, 9);
+	for (unsigned int i = 0; i < 8; i++) {
+		assert_int_equal(wholes[i].got, sizes[i]);
+		plain(wholes[i].in);
+		assert_int_equal(pread(wholes[i].in, data, sizeof(data), 0), sizes[i]);
+		assert_memory_equal(wholes[i].into, data, sizes[i]);
+		close(wholes[i].in);
+	}
+	assert_int_equal(wholes[8].got, -EBADF);
+	bench_close(b);
+}
+
+static void wholes(const struct engine_ops *ops)
+{
+	wholes_of(ops, false);
+}
+
 #define BOTH(name)                                                                                 \
 	static void test_sync_##name(void **state)                                                 \
 	{                                                                                          \
@@ -355,6 +397,7 @@ static void test_uring_sizes_past(void **state)
 		skip_because("io_uring cannot be used here");
 	copy_sizes(&engine_uring, true, true);
 	short_source_of(&engine_uring, true);
+	wholes_of(&engine_uring, true);
 }
 
 BOTH(sizes_direct)
@@ -365,6 +408,7 @@ BOTH(bad_descriptors)
 BOTH(stopped)
 BOTH(streams)
 BOTH(stream_failures)
+BOTH(wholes)
 
 int main(void)
 {
@@ -386,6 +430,8 @@ int main(void)
 		cmocka_unit_test(test_uring_streams),
 		cmocka_unit_test(test_sync_stream_failures),
 		cmocka_unit_test(test_uring_stream_failures),
+		cmocka_unit_test(test_sync_wholes),
+		cmocka_unit_test(test_uring_wholes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -550,6 +550,7 @@ struct twist {
 static struct {
 	_Atomic int opens;
 	_Atomic bool bad_once, grown;
+	const char *bad_path; /* bad_once is about this one; NULL: any */
 	_Atomic int fetch_rc;
 	_Atomic uint64_t cut_at; /* a stream ends here */
 	sem_t *gate;		 /* each open waits for it */
@@ -610,7 +611,8 @@ static int twist_open_shard(struct source *base, const struct shard *shard, int 
 	if (twisted.gate)
 		while (sem_wait(twisted.gate))
 			;
-	if (atomic_exchange(&twisted.bad_once, false)) {
+	if ((!twisted.bad_path || !strcmp(shard->path, twisted.bad_path)) &&
+	    atomic_exchange(&twisted.bad_once, false)) {
 		snprintf(path, sizeof(path), "bad/%s", shard->path);
 		other.path = path;
 	} else if (twisted.grown) {
@@ -830,6 +832,37 @@ static void test_small_ones_go_together(void **state)
 	gated_end(&r, pool, transfer, &gate);
 }
 
+/*
+ * One of a batch was damaged when it was read with the others: it alone is opened and read again.
+ */
+static void test_a_batch_outlives_a_second_read(void **state)
+{
+	static const char *const names[] = {"a", "b", "c", "d", "e"};
+
+	(void)state;
+	for (int no_uring = 0; no_uring < 2; no_uring++) {
+		struct xfer_pool *pool = small_pool(no_uring, 1);
+		struct run r;
+
+		twist_reset();
+		run_open(&r);
+		for (unsigned int i = 0; i < 5; i++)
+			world_file(r.world.origin, names[i], i == 1 ? 40 * KB : 100, i);
+		run_scan(&r);
+		world_file(r.world.origin, "bad/b", 40 * KB, 99);
+		twisted.bad_path = "b";
+		twisted.bad_once = true;
+		assert_int_equal(run_with(&r, pool, twists), 0);
+		assert_int_equal(r.progress.digest_mismatches, 1);
+		assert_int_equal(twisted.opens, 6);
+		for (unsigned int i = 0; i < 5; i++)
+			assert_true(world_same(r.world.origin, r.world.tree, names[i]));
+		xfer_pool_destroy(pool);
+		run_close(&r);
+	}
+	twist_reset();
+}
+
 static void test_cancel(void **state)
 {
 	struct xfer_pool *pool = small_pool(false, 4);
@@ -977,6 +1010,7 @@ int main(void)
 		cmocka_unit_test(test_streams),
 		cmocka_unit_test(test_stream_breaks),
 		cmocka_unit_test(test_small_ones_go_together),
+		cmocka_unit_test(test_a_batch_outlives_a_second_read),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_pool_goes_down),
 		cmocka_unit_test(test_failure_keeps_what_is_there),

@@ -1,0 +1,80 @@
+/*
+ * Owns: small shards that a thread takes together: all are opened, their reads go out at once, and
+ * then each is digested, written and given to the sink.
+ * Must not: decide about a failure: what did not come whole is read again by itself (shard.c).
+ * Called by: transfer.c.
+ *
+ * A shard of a batch that must be read again (it had not come whole, or was damaged) needs the
+ * thread's memory: then the rest of the batch is read again, too.
+ */
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "xfer/internal.h"
+
+/* Has the file system a block device below it, on which depth tells? */
+static bool on_block_device(int in)
+{
+	struct stat st;
+
+	return fstat(in, &st) == 0 && major(st.st_dev) != 0;
+}
+
+static unsigned int lay_out(struct lane *lane, struct item *const *batch, unsigned int n,
+			    struct engine_whole *wholes, struct item **whose)
+{
+	unsigned char *into = lane->memory.base;
+	unsigned int count = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		if (batch[i]->in < 0)
+			continue; /* it fails, or has no descriptor, in a turn of its own */
+		wholes[count] = (struct engine_whole){
+			.in = batch[i]->in, .size = batch[i]->shard.size, .into = into};
+		into += ENGINE_ROOM(batch[i]->shard.size);
+		whose[count++] = batch[i];
+	}
+	return count;
+}
+
+/* Past the page cache what is not in it; other file systems know better how to read ahead. */
+static void read_all(struct lane *lane, struct item *const *batch, unsigned int n)
+{
+	struct engine_whole wholes[BATCH_MAX];
+	struct item *whose[BATCH_MAX];
+	unsigned int count = lay_out(lane, batch, n, wholes, whose);
+	bool deep = count && on_block_device(wholes[0].in);
+	struct larder_error ignored;
+	struct engine *engine;
+
+	if (!count || lane_engine(lane, deep, &engine, &ignored))
+		return;
+	deep = deep && engine->ops == &engine_uring;
+	for (unsigned int i = 0; deep && i < count; i++)
+		if (!engine_is_cached(wholes[i].in, wholes[i].size))
+			engine_set_direct(wholes[i].in, true);
+	engine->ops->read_wholes(engine, wholes, count);
+	lane->spoilt = false;
+	for (unsigned int i = 0; i < count; i++)
+		if (wholes[i].got == (ssize_t)wholes[i].size)
+			whose[i]->data = wholes[i].into;
+}
+
+void batch_run(struct transfer *transfer, struct lane *lane, struct item *item)
+{
+	struct item *batch[BATCH_MAX] = {item};
+	unsigned int n = transfer_take_more(transfer, batch, lane->memory.block * lane->memory.n);
+
+	for (unsigned int i = 0; n > 1 && i < n && !atomic_load(&transfer->halt); i++)
+		item_begin(transfer, batch[i]);
+	if (n > 1 && !atomic_load(&transfer->halt))
+		read_all(lane, batch, n);
+	for (unsigned int i = 0; i < n; i++) {
+		if (lane->spoilt)
+			batch[i]->data = NULL;
+		if (i > 0 && atomic_load(&transfer->halt))
+			transfer_drop_one(transfer, batch[i]);
+		else
+			transfer_run_one(transfer, lane, batch[i]);
+	}
+}
