@@ -37,6 +37,8 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(call src,$(1)))
 LIB_OBJ := $(call obj,daemon/lib)
 CORE_OBJ := $(call obj,daemon/core)
 REACH_OBJ := $(call obj,daemon/origin) $(call obj,daemon/scan)
+# What scan reads with; larderd has it with the rest of its room.
+ENGINE_OBJ := $(patsubst %,$(BUILD)/obj/daemon/xfer/%.o,engine sync uring uring_stream uring_whole)
 FLEET_OBJ := $(call obj,daemon/fleet)
 CONF_OBJ := $(call obj,daemon/conf) $(call obj,daemon/log)
 DAEMON_OBJ := $(CONF_OBJ) $(call obj,daemon/store) $(call obj,daemon/xfer) $(call obj,daemon/server)
@@ -94,9 +96,9 @@ $(BUILD)/larder: $(filter-out $(CTL_FAR_OBJ),$(CTL_OBJ)) $(CORE_OBJ) $(BUILD)/li
 	$(call say,LD)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ -lpthread -lm
 
-$(BUILD)/larder-whole: $(filter-out $(CTL_NEAR_OBJ),$(CTL_OBJ)) $(REACH_OBJ) $(CORE_OBJ) $(BUILD)/fleet.a $(BUILD)/liblarder.a
+$(BUILD)/larder-whole: $(filter-out $(CTL_NEAR_OBJ),$(CTL_OBJ)) $(REACH_OBJ) $(ENGINE_OBJ) $(CORE_OBJ) $(BUILD)/fleet.a $(BUILD)/liblarder.a
 	$(call say,LD)
-	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs $(FLEET_PKGS)) -lmunge -lpthread -lm
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs liburing $(FLEET_PKGS)) -lmunge -lpthread -lm
 
 $(BUILD)/larder-prolog-slurmctld: $(PROLOG_OBJ) $(BUILD)/obj/daemon/conf/text.o $(CORE_OBJ) $(BUILD)/fleet.a $(BUILD)/liblarder.a
 	$(call say,LD)

@@ -1,7 +1,7 @@
 /*
- * Owns: reading and digesting an origin's files with several threads, each a file at a time.
- * Must not: write anything; take a digest of a file that changed meanwhile.
- * Called by: scan.c.
+ * Owns: reading and digesting an origin's files with several threads, each a file or some small
+ * ones at a time. Must not: write anything; take a digest of a file that changed meanwhile. Called
+ * by: scan.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,19 +13,7 @@
 
 #include "larder/cleanup.h"
 #include "larder/text.h"
-#include "scan/reader.h"
-
-#define READ_BYTES ((size_t)1024 * 1024)
-
-/* A file on its way through one thread. */
-struct reading {
-	struct readers *readers;
-	struct record *record;
-	unsigned char *buffer;
-	struct digest_state digest;
-	struct sum_state sum; /* the list's, beside */
-	uint64_t got;
-};
+#include "scan/reading.h"
 
 int readers_stopped(const struct readers *readers, struct larder_error *err)
 {
@@ -152,9 +140,10 @@ static int64_t mtime_of(const struct stat *st)
 static int read_file(struct reading *r, const struct shard *shard, struct larder_error *err)
 {
 	struct source *source = r->readers->source;
-	auto_fd int fd = -1;
+	auto_fd int fd = take_fd(&r->batch.fds[r->at]);
+	const unsigned char *whole = r->batch.data[r->at];
 	struct stat st;
-	int rc = source->ops->open_shard(source, shard, &fd, err);
+	int rc = fd < 0 ? source->ops->open_shard(source, shard, &fd, err) : 0;
 
 	if (rc == -ESTALE) /* its sentence speaks of a manifest, which there is not yet */
 		return changed(r, err);
@@ -164,7 +153,7 @@ static int read_file(struct reading *r, const struct shard *shard, struct larder
 		posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 		large_begin(r->readers);
 	}
-	rc = read_all(r, fd, err);
+	rc = whole ? take_bytes(r, whole, (size_t)shard->size, err) : read_all(r, fd, err);
 	if (is_large(shard))
 		large_end(r->readers);
 	if (rc)
@@ -248,28 +237,69 @@ static int digest_record(struct reading *r, struct larder_error *err)
 	return 0;
 }
 
-/* The next file without a digest; NULL when none is left or something failed. */
-static struct record *next_record(struct readers *readers)
+/* The next file without a digest that is there already; NULL: none. Under the lock. */
+static struct record *peek_record(struct readers *readers)
+{
+	while (readers->next < readers->records.count) {
+		struct record *record = readers->records.items[readers->next];
+
+		if (!record->digested)
+			return record;
+		readers->next++;
+		if (readers->params->progress)
+			readers->params->progress->done_shards++;
+	}
+	return NULL;
+}
+
+/* Small ones that go along; no more than a thread's share of what is there. Under the lock. */
+static void take_more(struct readers *readers, struct batch *batch)
+{
+	size_t share = 1 + (readers->records.count - readers->next) / readers->threads;
+	struct record *record;
+
+	while (batch->n < share && (record = peek_record(readers)) && batch_takes(batch, record)) {
+		batch_add(batch, record);
+		readers->next++;
+	}
+}
+
+/* The next files; false when none is left or something failed. */
+static bool next_batch(struct readers *readers, struct batch *batch)
 {
 	struct record *record = NULL;
 
+	batch->n = 0;
 	pthread_mutex_lock(&readers->lock);
-	for (;;) {
-		while (readers->open && readers->next < readers->records.count && !readers->rc) {
-			record = readers->records.items[readers->next++];
-			if (!record->digested)
-				goto out;
-			if (readers->params->progress)
-				readers->params->progress->done_shards++;
-		}
-		record = NULL;
-		if (readers->rc || (readers->open && readers->complete))
-			goto out;
+	while (!readers->rc && !(readers->open && (record = peek_record(readers))) &&
+	       !(readers->open && readers->complete))
 		pthread_cond_wait(&readers->change, &readers->lock);
+	if (record && !readers->rc) {
+		bool small = batch_takes(batch, record);
+
+		batch_add(batch, record);
+		readers->next++;
+		if (small)
+			take_more(readers, batch);
 	}
-out:
 	pthread_mutex_unlock(&readers->lock);
-	return record;
+	return batch->n > 0;
+}
+
+static int digest_batch(struct reading *r, struct larder_error *err)
+{
+	struct batch *batch = &r->batch;
+	int rc = 0;
+
+	batch_read(batch, r->readers->source);
+	for (r->at = 0; !rc && r->at < batch->n; r->at++) {
+		r->record = batch->records[r->at];
+		rc = digest_record(r, err);
+		if (!rc && r->readers->params->progress)
+			r->readers->params->progress->done_shards++;
+	}
+	batch_close(batch);
+	return rc;
 }
 
 static void *reader_thread(void *arg)
@@ -277,22 +307,19 @@ static void *reader_thread(void *arg)
 	struct readers *readers = arg;
 	struct reading r = {.readers = readers, .buffer = malloc(READ_BYTES)};
 	struct larder_error err = {0};
-	int rc;
+	int rc = 0;
 
 	if (!r.buffer) {
 		larder_error_set(&err, ENOMEM, "no memory to read the origin");
 		readers_fail(readers, -ENOMEM, &err);
 		return NULL;
 	}
-	while ((r.record = next_record(readers))) {
-		rc = digest_record(&r, &err);
-		if (rc) {
-			readers_fail(readers, rc, &err);
-			break;
-		}
-		if (readers->params->progress)
-			readers->params->progress->done_shards++;
-	}
+	batch_init(&r.batch, readers->source);
+	while (!rc && next_batch(readers, &r.batch))
+		rc = digest_batch(&r, &err);
+	if (rc)
+		readers_fail(readers, rc, &err);
+	batch_fini(&r.batch);
 	free(r.buffer);
 	return NULL;
 }
@@ -301,7 +328,8 @@ int readers_start(struct readers *readers, unsigned int threads, struct larder_e
 {
 	int rc = 0;
 
-	for (readers->n = 0; readers->n < threads && readers->n < READERS_MAX; readers->n++) {
+	readers->threads = threads < READERS_MAX ? threads : READERS_MAX;
+	for (readers->n = 0; readers->n < readers->threads; readers->n++) {
 		rc = pthread_create(&readers->ids[readers->n], NULL, reader_thread, readers);
 		if (rc)
 			break;

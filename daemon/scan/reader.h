@@ -26,7 +26,7 @@ struct readers {
 	struct larder_error err;
 	unsigned int large, large_max; /* large files being read; at once at most */
 	pthread_t ids[READERS_MAX];
-	unsigned int n;
+	unsigned int n, threads; /* that run; that were asked for */
 };
 
 /* Starts the threads; they wait until `open`. */

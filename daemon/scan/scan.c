@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "core/manifest.h"
@@ -18,12 +20,23 @@
 
 #define LISTERS_MAX 16u /* threads that list: stat calls, not bytes */
 
+/* On a local disk a thread has many reads in flight. */
+static bool on_local_disk(const struct scan_params *params)
+{
+	const struct source_ops *kind = origin_kind(params->origin);
+	struct stat st;
+
+	return kind && kind->open_shard && stat(params->origin, &st) == 0 && major(st.st_dev) != 0;
+}
+
 static unsigned int thread_count(const struct scan_params *params)
 {
-	long n = params->threads ? (long)params->threads : 8 * sysconf(_SC_NPROCESSORS_ONLN);
+	long least = on_local_disk(params) ? 8 : 32;
+	long n =
+		params->threads ? (long)params->threads : least / 4 * sysconf(_SC_NPROCESSORS_ONLN);
 
-	if (!params->threads && n < 32)
-		n = 32;
+	if (!params->threads && n < least)
+		n = least;
 	return n > READERS_MAX ? READERS_MAX : (unsigned int)n;
 }
 

@@ -30,7 +30,9 @@ struct scan_params {
 	const struct scan_paths *paths;
 	const struct source_options *options;	 /* of remote origins; NULL: defaults */
 	const struct larder_manifest_head *head; /* name, version, access, origins, created_s */
-	unsigned int threads; /* 0: eight a processor, 32 to 64: many reads in flight help */
+	/* 0: from a local disk two a processor, at least 8, each with many reads in flight; else
+	 * eight a processor, at least 32. No more than 64. */
+	unsigned int threads;
 	/* Digests of an earlier manifest are taken over where path, size and mtime are the same.
 	 * -1: none. */
 	int earlier_manifest_fd;

@@ -7,18 +7,7 @@
  * A shard of a batch that must be read again (it had not come whole, or was damaged) needs the
  * thread's memory: then the rest of the batch is read again, too.
  */
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-
 #include "xfer/internal.h"
-
-/* Has the file system a block device below it, on which depth tells? */
-static bool on_block_device(int in)
-{
-	struct stat st;
-
-	return fstat(in, &st) == 0 && major(st.st_dev) != 0;
-}
 
 static unsigned int lay_out(struct lane *lane, struct item *const *batch, unsigned int n,
 			    struct engine_whole *wholes, struct item **whose)
@@ -43,17 +32,16 @@ static void read_all(struct lane *lane, struct item *const *batch, unsigned int 
 	struct engine_whole wholes[BATCH_MAX];
 	struct item *whose[BATCH_MAX];
 	unsigned int count = lay_out(lane, batch, n, wholes, whose);
-	bool deep = count && on_block_device(wholes[0].in);
+	bool deep = count && engine_on_block_device(wholes[0].in);
 	struct larder_error ignored;
 	struct engine *engine;
 
 	if (!count || lane_engine(lane, deep, &engine, &ignored))
 		return;
-	deep = deep && engine->ops == &engine_uring;
-	for (unsigned int i = 0; deep && i < count; i++)
-		if (!engine_is_cached(wholes[i].in, wholes[i].size))
-			engine_set_direct(wholes[i].in, true);
-	engine->ops->read_wholes(engine, wholes, count);
+	if (deep && engine->ops == &engine_uring)
+		engine_read_past(engine, wholes, count);
+	else
+		engine->ops->read_wholes(engine, wholes, count);
 	lane->spoilt = false;
 	for (unsigned int i = 0; i < count; i++)
 		if (wholes[i].got == (ssize_t)wholes[i].size)

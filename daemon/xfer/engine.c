@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -53,6 +54,21 @@ bool engine_is_cached(int fd, uint64_t size)
 
 	return syscall(SYS_cachestat, fd, &range, &pages, 0) == 0 &&
 	       pages.cached * (uint64_t)page > size / 2;
+}
+
+bool engine_on_block_device(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && major(st.st_dev) != 0;
+}
+
+void engine_read_past(struct engine *engine, struct engine_whole *wholes, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		if (!engine_is_cached(wholes[i].in, wholes[i].size))
+			engine_set_direct(wholes[i].in, true);
+	engine->ops->read_wholes(engine, wholes, n);
 }
 
 int engine_write_all(int out, const void *data, size_t len, uint64_t offset)

@@ -93,6 +93,10 @@ int engine_drop_direct(int out);
 void engine_set_direct(int fd, bool direct);
 /* Is most of it in the page cache? Then it is read from there. Kernels that cannot tell: no. */
 bool engine_is_cached(int fd, uint64_t size);
+/* Has its file system a block device below it, on which the depth of a queue tells? */
+bool engine_on_block_device(int fd);
+/* Whole files, those that are not cached past the page cache (in is O_DIRECT then). */
+void engine_read_past(struct engine *engine, struct engine_whole *wholes, unsigned int n);
 /* Bytes of a block that a direct write can take; the rest is the tail of the file. */
 static inline size_t engine_aligned(bool direct, size_t len)
 {

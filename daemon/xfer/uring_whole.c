@@ -1,7 +1,6 @@
 /*
  * Owns: the io_uring engine's way to read small files whole: one operation each, all handed in with
- * one call. Files that were written one after another stand so on the disk, and past the page cache
- * the block layer makes a few large requests of their reads then.
+ * one call, so that the disk has all of them in its queue at once.
  * Must not: read again what came short: the caller does, and has the words.
  * Called by: the pool's threads and scan's, through engine_ops.
  */

@@ -135,6 +135,57 @@ static void test_writes_what_is_there(void **state)
 	scanning_close(&s);
 }
 
+/* Out of the page cache, as far as the file system has one. */
+static void forget(const char *root, const char *path)
+{
+	char full[700];
+	auto_fd int fd = -1;
+
+	snprintf(full, sizeof(full), "%s/%s", root, path);
+	fd = open(full, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(fdatasync(fd), 0);
+	assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+}
+
+/* Read many at once: from the page cache, past it, and mixed; each digest is that of its file. */
+static void test_many_small_files(void **state)
+{
+	struct manifest_reader *reader = NULL;
+	struct scanning s;
+	struct shard shard;
+
+	(void)state;
+	scanning_open(&s);
+	for (unsigned int i = 0; i < 300; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "%u/%u", i % 7, i);
+		world_file(s.origin, name, i * 61, i);
+	}
+	world_file(s.origin, "0/large", 3000000, 1);
+	for (int round = 0; round < 3; round++) {
+		auto_fd int fd = -1;
+		unsigned int n = 0;
+
+		for (unsigned int i = 0; round && i < 300; i += 3 - (unsigned int)round) {
+			char name[32];
+
+			snprintf(name, sizeof(name), "%u/%u", i % 7, i);
+			forget(s.origin, name);
+		}
+		s.params.threads = (unsigned int)round + 1;
+		fd = scan_now(&s, NULL);
+		assert_true(fd >= 0);
+		assert_int_equal(manifest_reader_open(fd, &reader, &s.err), 0);
+		for (; manifest_reader_next(reader, &shard, &s.err) == 1; n++)
+			assert_true(digest_equal(shard.digest, digest_file(s.origin, shard.path)));
+		manifest_reader_close(reader);
+		assert_int_equal(n, 301);
+	}
+	scanning_close(&s);
+}
+
 static void test_is_the_same_every_time(void **state)
 {
 	struct larder_manifest_head one = {0}, two = {0};
@@ -392,6 +443,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_writes_what_is_there),
+		cmocka_unit_test(test_many_small_files),
 		cmocka_unit_test(test_is_the_same_every_time),
 		cmocka_unit_test(test_takes_digests_over),
 		cmocka_unit_test(test_reads_what_is_new),

@@ -1,0 +1,49 @@
+/*
+ * A file on its way through one of the threads that digest. For scan/reader*.c alone.
+ */
+#ifndef SCAN_READING_H
+#define SCAN_READING_H
+
+#include "scan/reader.h"
+#include "scan/sums.h"
+#include "xfer/engine.h"
+
+#define READ_BYTES ((size_t)1024 * 1024) /* a larger file is read in pieces of this */
+
+/* What a thread has for small files that it takes together. */
+struct batch {
+	struct record *records[ENGINE_WHOLES];
+	int fds[ENGINE_WHOLES];			  /* -1: to be opened by itself */
+	const unsigned char *data[ENGINE_WHOLES]; /* all of the file; NULL: to be read */
+	unsigned int n;
+	size_t used;   /* of the memory */
+	void *mapping; /* NULL: none yet */
+	struct engine_memory memory;
+	struct engine *engine; /* NULL: none yet, or none here */
+};
+
+struct reading {
+	struct readers *readers;
+	struct record *record;
+	unsigned char *buffer;
+	struct digest_state digest;
+	struct sum_state sum; /* the list's, beside */
+	uint64_t got;
+	struct batch batch;
+	unsigned int at; /* where in the batch the record is */
+};
+
+/* --- reader_batch.c */
+/* Memory and a ring, where small files can be read many at once. */
+void batch_init(struct batch *batch, const struct source *source);
+void batch_fini(struct batch *batch);
+/* May it go along with those that the batch has? */
+bool batch_takes(const struct batch *batch, const struct record *record);
+/* One that it takes, or the first, whatever it is. */
+void batch_add(struct batch *batch, struct record *record);
+/* Opens what the batch has, and reads all of it that stands on a local disk. */
+void batch_read(struct batch *batch, struct source *source);
+/* Closes what nobody has taken. */
+void batch_close(struct batch *batch);
+
+#endif
