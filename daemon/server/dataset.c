@@ -21,9 +21,14 @@ struct tree_key dataset_key(const struct inv_tree *tree)
 	return (struct tree_key){tree->domain, tree->name, tree->version, tree->digest};
 }
 
+uint64_t dataset_footprint_of(uint64_t present_bytes, uint64_t present_shards)
+{
+	return quota_footprint(present_bytes, present_shards, 4096);
+}
+
 uint64_t dataset_footprint(const struct inv_tree *tree)
 {
-	return quota_footprint(tree->present_bytes, tree->present_shards, 4096);
+	return dataset_footprint_of(tree->present_bytes, tree->present_shards);
 }
 
 struct node_tier *dataset_tier(struct larderd *d, const char *name)

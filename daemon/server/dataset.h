@@ -18,6 +18,7 @@ struct tree_key dataset_key(const struct inv_tree *tree);
 /* What of the tree is here takes on disk, tails and metadata counted: many small files take more
  * than the sum of their sizes. An upper bound; links to other versions count in each. */
 uint64_t dataset_footprint(const struct inv_tree *tree);
+uint64_t dataset_footprint_of(uint64_t present_bytes, uint64_t present_shards);
 /* The tier by name; NULL when it is not configured any more or cannot be used. */
 struct node_tier *dataset_tier(struct larderd *d, const char *name);
 /*

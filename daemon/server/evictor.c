@@ -1,5 +1,5 @@
 /*
- * Owns evictions under way: the candidates, the order of claim, rename and unlink, the trash.
+ * Owns evictions under way: the order of claim, rename and unlink, the trash.
  * Decides by no score of its own (core/evict.h). Asked by admission, the watermarks and the CLI.
  */
 #include "server/evictor.h"
@@ -13,113 +13,11 @@
 #include "larder/clock.h"
 #include "log/log.h"
 #include "server/admit.h"
-#include "server/advice.h"
-#include "server/ahead.h"
 #include "server/dataset.h"
 #include "server/scrub.h"
 #include "server/space.h"
 #include "server/stage.h"
 #include "server/trimmer.h"
-
-/* --- candidates */
-
-struct collect {
-	struct larderd *d;
-	const struct node_tier *tier;
-	struct evict_candidate *items;
-	size_t n, room;
-	size_t at; /* the second walk's: it comes by in the same order */
-};
-
-static enum evict_hold hold_of(struct larderd *d, const struct inv_tree *tree)
-{
-	struct larder_error ignored;
-	uint32_t leases = 1, pins = 1; /* what cannot be told counts as held */
-
-	if (inventory_lease_count(d->inv, tree->id, &leases, &ignored) || leases)
-		return EVICT_LEASED;
-	if (inventory_pin_count(d->inv, tree->id, &pins, &ignored) || pins)
-		return EVICT_PINNED;
-	if (stage_uses(d, tree->id) || tree->state == LARDER_TREE_STAGING ||
-	    evictor_trimming(d, tree->id))
-		return EVICT_STAGING;
-	return tree->origin[0] ? EVICT_FREE : EVICT_ONLY_COPY;
-}
-
-static int collect_one(const struct inv_tree *tree, void *arg)
-{
-	struct collect *c = arg;
-	struct evict_candidate *to;
-
-	if (strcmp(tree->tier, c->tier->config->name) != 0 || tree->state == LARDER_TREE_EVICTING)
-		return 0;
-	if (c->n == c->room) {
-		size_t room = c->room ? c->room * 2 : 64;
-		struct evict_candidate *more = reallocarray(c->items, room, sizeof(*more));
-
-		if (!more)
-			return -ENOMEM;
-		c->items = more;
-		c->room = room;
-	}
-	to = &c->items[c->n++];
-	*to = (struct evict_candidate){
-		.id = tree->id,
-		.hold = hold_of(c->d, tree),
-		.failed = tree->state == LARDER_TREE_FAILED,
-		.once = tree->once,
-		.bytes = dataset_footprint(tree),
-		.inodes = tree->present_shards,
-		.present_shards = tree->present_shards,
-		.stage_ms = tree->stage_ms,
-		.uses = evict_decay(tree->uses, clock_s() - tree->last_use_s,
-				    c->d->config.use_half_life / 1000),
-		.last_seq = tree->last_seq,
-		.admitted_seq = tree->admitted_seq,
-		.hits = tree->hits,
-		.base = tree->base,
-		.admitted_s = tree->admitted_s,
-		.last_lease_end_s = tree->last_lease_end_s,
-		.copies = advice_copies(c->d, tree->id),
-	};
-	to->ahead = ahead_spare(c->d, tree, &to->planned);
-	return 0;
-}
-
-/* Superseded: the site has a newer version of the same dataset here, admitted later. */
-static int mark_superseded(const struct inv_tree *tree, void *arg)
-{
-	struct collect *c = arg;
-	struct larder_error ignored;
-	struct inv_tree newer;
-	struct evict_candidate *candidate;
-
-	if (c->at == c->n || c->items[c->at].id != tree->id)
-		return 0;
-	candidate = &c->items[c->at++];
-	if (!inventory_tree_base(c->d->inv, tree->tier, tree->domain, tree->name, tree->id, &newer,
-				 &ignored))
-		candidate->superseded =
-			newer.admitted_seq > tree->admitted_seq && newer.last_seq > tree->last_seq;
-	return 0;
-}
-
-int evictor_candidates(struct larderd *d, const struct node_tier *tier,
-		       struct evict_candidate **out, size_t *n, struct larder_error *err)
-{
-	struct collect c = {.d = d, .tier = tier};
-	int rc = inventory_tree_each(d->inv, NULL, collect_one, &c, err);
-
-	if (!rc)
-		rc = inventory_tree_each(d->inv, NULL, mark_superseded, &c, err);
-	if (rc) {
-		free(c.items);
-		return rc;
-	}
-	*out = c.items;
-	*n = c.n;
-	return 0;
-}
 
 /* --- one eviction: claim less, durable; rename; unlink */
 
@@ -257,11 +155,16 @@ static int evict_begin(struct larderd *d, const struct inv_tree *tree, const cha
 int evictor_may(struct larderd *d, const struct inv_tree *tree, bool force,
 		struct larder_error *err)
 {
+	/* what cannot be told counts as held */
+	struct inv_hold hold = {.leases = 1, .pins = 1};
+	struct larder_error ignored;
 	uint32_t expired;
 
 	if (inventory_pin_expire(d->inv, clock_s(), &expired, err))
 		return -err->code;
-	switch (hold_of(d, tree)) {
+	(void)inventory_lease_count(d->inv, tree->id, &hold.leases, &ignored);
+	(void)inventory_pin_count(d->inv, tree->id, &hold.pins, &ignored);
+	switch (evictor_hold(d, tree, &hold)) {
 	case EVICT_LEASED:
 		if (!force)
 			return larder_error_set(err, EBUSY, "%s:%s is leased by running jobs",

@@ -12,9 +12,12 @@
 #include "server/larderd.h"
 
 /* Candidates of one tier with their holds; *out to free(). Evicted ones on their way are left out.
- */
+ * candidates.c: one walk, however many trees there are. */
 int evictor_candidates(struct larderd *d, const struct node_tier *tier,
 		       struct evict_candidate **out, size_t *n, struct larder_error *err);
+/* What keeps that tree, of which `hold` says the leases and pins. */
+enum evict_hold evictor_hold(struct larderd *d, const struct inv_tree *tree,
+			     const struct inv_hold *hold);
 /* Chooses and begins. plan says what it will give; *plan.enough false: everything that may go goes
  * only when `all` is set, else nothing is touched. */
 int evictor_make_room(struct larderd *d, struct node_tier *tier, uint64_t bytes, uint64_t inodes,

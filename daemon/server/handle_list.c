@@ -29,27 +29,37 @@ void handle_PING(struct session *session, const void *msg)
 struct list {
 	struct session *session;
 	const char *pattern;
+	struct inv_hold *holds;
+	size_t n_holds;
 	size_t sent;
 };
 
 static int send_match(const struct inv_tree *tree, void *arg)
 {
 	struct list *list = arg;
+	struct inv_hold hold;
 	char label[DATASET_LABEL_MAX];
 
 	if (*list->pattern && fnmatch(list->pattern, tree->name, 0) &&
 	    fnmatch(list->pattern, dataset_label(tree, label), 0))
 		return 0;
-	row_tree(list->session, tree);
+	hold = inventory_hold_of(list->holds, list->n_holds, tree->id);
+	row_tree(list->session, tree, &hold);
 	list->sent++;
 	return 0;
 }
 
 static void send_list(struct session *session, const struct visible *visible, void *arg)
 {
-	struct list list = {session, arg, 0};
+	struct list list = {.session = session, .pattern = arg};
+	struct larder_error err = {0};
 
+	if (inventory_holds(session_daemon(session)->inv, &list.holds, &list.n_holds, &err)) {
+		session_fail(session, &err);
+		return;
+	}
 	visible_each(visible, send_match, &list);
+	free(list.holds);
 	if (*list.pattern && !list.sent)
 		session_refuse(session, ENOENT, "%s is not on this node", list.pattern);
 	else
@@ -97,17 +107,20 @@ static int send_history(const struct inv_event *event, void *arg)
 
 static void send_one(struct session *session, const struct inv_tree *tree, struct show *show)
 {
+	struct inv_hold hold = {.tree = tree->id};
+	struct inventory *inv = session_daemon(session)->inv;
 	struct larder_error ignored;
 
-	row_tree(session, tree);
+	inventory_lease_count(inv, tree->id, &hold.leases, &ignored);
+	inventory_pin_count(inv, tree->id, &hold.pins, &ignored);
+	row_tree(session, tree, &hold);
 	row_leases(session, tree);
 	row_pins(session, tree);
 	row_sources(session, tree);
 	if (!session_admin(session))
 		return; /* the log names other users' jobs */
 	dataset_label(tree, show->label);
-	inventory_event_each(session_daemon(session)->inv, 0, 1000, "", send_history, show,
-			     &ignored);
+	inventory_event_each(inv, 0, 1000, "", send_history, show, &ignored);
 }
 
 static int send_fitting(const struct inv_tree *tree, void *arg)
@@ -195,43 +208,19 @@ void handle_JOBS(struct session *session, const void *msg)
 
 /* --- DF and STATUS */
 
-struct held {
-	struct larderd *d;
-	const char *tier;
-	uint64_t leased, pinned;
-};
-
-static int add_held(const struct inv_tree *tree, void *arg)
-{
-	struct held *held = arg;
-	struct larder_error ignored;
-	uint32_t leases = 0, pins = 0;
-
-	if (strcmp(tree->tier, held->tier) != 0)
-		return 0;
-	inventory_lease_count(held->d->inv, tree->id, &leases, &ignored);
-	inventory_pin_count(held->d->inv, tree->id, &pins, &ignored);
-	held->leased += leases ? tree->present_bytes : 0;
-	held->pinned += pins ? tree->present_bytes : 0;
-	return 0;
-}
-
 static void send_tier(struct session *session, struct node_tier *tier)
 {
 	struct larderd *d = session_daemon(session);
 	struct larder_msg_TIER row = {
 		.name = tier->config->name, .path = tier->config->path, .problem = tier->problem};
-	struct held held = {.d = d, .tier = tier->config->name};
 	struct larder_error err = {0};
 	struct quota_tier look;
 
 	if (tier->tier && !tier_alive(tier->tier, &err) && !space_look(d, tier, &look, &err)) {
-		inventory_tree_each(d->inv, NULL, add_held, &held, &err);
+		inventory_tree_held(d->inv, row.name, &row.leased, &row.pinned, &err);
 		row.capacity = look.capacity_bytes < look.size_bytes ? look.capacity_bytes
 								     : look.size_bytes;
 		row.used = look.tree_bytes;
-		row.leased = held.leased;
-		row.pinned = held.pinned;
 		row.reserved = look.reserved_bytes;
 		row.trash = look.trash_bytes;
 		row.free = look.free_bytes;

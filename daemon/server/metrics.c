@@ -65,14 +65,6 @@ static void print_tiers(struct larderd *d, FILE *out)
 			d->tiers[i].tier != NULL);
 }
 
-static int count_state(const struct inv_tree *tree, void *arg)
-{
-	uint64_t *counts = arg;
-
-	counts[tree->state]++;
-	return 0;
-}
-
 static int count_lease(const struct inv_lease *lease, void *arg)
 {
 	uint64_t *n = arg;
@@ -87,7 +79,7 @@ static void print_node(struct larderd *d, FILE *out)
 	uint64_t states[LARDER_TREE_STATES] = {0}, leases = 0;
 	struct larder_error ignored;
 
-	inventory_tree_each(d->inv, NULL, count_state, states, &ignored);
+	inventory_tree_states(d->inv, states, &ignored);
 	inventory_lease_each(d->inv, 0, 0, count_lease, &leases, &ignored);
 	gauge(out, "trees", "trees by state");
 	for (unsigned int i = 0; i < LARDER_TREE_STATES; i++)

@@ -11,16 +11,12 @@
 #include "server/names.h"
 #include "server/stage.h"
 
-void row_tree(struct session *session, const struct inv_tree *tree)
+void row_tree(struct session *session, const struct inv_tree *tree, const struct inv_hold *hold)
 {
 	struct larderd *d = session_daemon(session);
-	struct larder_error ignored;
 	char owner[64] = "";
-	uint32_t leases = 0, pins = 0;
 	struct stage *stage = stage_of(d, tree->id);
 
-	inventory_lease_count(d->inv, tree->id, &leases, &ignored);
-	inventory_pin_count(d->inv, tree->id, &pins, &ignored);
 	if (tree->owner != INV_OWNER_SITE)
 		names_user(d, tree->owner, owner, sizeof(owner));
 	session_row(
@@ -39,8 +35,8 @@ void row_tree(struct session *session, const struct inv_tree *tree)
 			.bytes = tree->bytes,
 			.present_shards = stage ? stage->tree.present_shards : tree->present_shards,
 			.present_bytes = stage ? stage->tree.present_bytes : tree->present_bytes,
-			.leases = leases,
-			.pins = pins,
+			.leases = hold->leases,
+			.pins = hold->pins,
 			.uses = (uint64_t)(tree->uses + 0.5),
 			.last_use_s = tree->last_use_s,
 			.admitted_s = tree->admitted_s,

@@ -5,7 +5,7 @@
 #include "server/larderd.h"
 #include "server/session.h"
 
-void row_tree(struct session *session, const struct inv_tree *tree);
+void row_tree(struct session *session, const struct inv_tree *tree, const struct inv_hold *hold);
 /* One lease of that tree; the caller knows that the session may see it. */
 void row_lease(struct session *session, const struct inv_tree *tree, const struct inv_lease *lease);
 /* Leases of a tree: to an admin all, to a user their own. */

@@ -18,29 +18,25 @@
 #include "server/stage.h"
 
 struct tree_sums {
-	const char *tier;
 	uint64_t bytes, inodes;
 };
 
-static int add_tree(const struct inv_tree *tree, void *arg)
+static void add_tree(uint64_t present_bytes, uint64_t present_shards, void *arg)
 {
 	struct tree_sums *sums = arg;
 
-	if (tree->state == LARDER_TREE_EVICTING || strcmp(tree->tier, sums->tier) != 0)
-		return 0;
-	sums->bytes = quota_add(sums->bytes, dataset_footprint(tree));
-	sums->inodes = quota_add(sums->inodes, tree->present_shards);
-	return 0;
+	sums->bytes = quota_add(sums->bytes, dataset_footprint_of(present_bytes, present_shards));
+	sums->inodes = quota_add(sums->inodes, present_shards);
 }
 
 int space_look(struct larderd *d, struct node_tier *tier, struct quota_tier *look,
 	       struct larder_error *err)
 {
-	struct tree_sums sums = {.tier = tier->config->name};
+	struct tree_sums sums = {0};
 	struct tier_space space;
 
 	if (tier_space(tier->tier, &space, err) ||
-	    inventory_tree_each(d->inv, NULL, add_tree, &sums, err))
+	    inventory_tree_sizes(d->inv, tier->config->name, add_tree, &sums, err))
 		return -err->code;
 	*look = (struct quota_tier){
 		.capacity_bytes = config_share_of(tier->config->capacity, space.size),

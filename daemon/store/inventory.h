@@ -206,7 +206,28 @@ int inventory_tree_delete(struct inventory *inv, uint64_t id, struct larder_erro
 /* Forgets the history of what was last used before that time. *trimmed may be NULL. */
 int inventory_history_trim(struct inventory *inv, int64_t before_s, uint32_t *trimmed,
 			   struct larder_error *err);
+/* What is there of each tree of a tier that is not being evicted; in no order. For sums: it reads
+ * no more of a row. fn may not write. */
+typedef void (*inventory_size_fn)(uint64_t present_bytes, uint64_t present_shards, void *arg);
+int inventory_tree_sizes(struct inventory *inv, const char *tier, inventory_size_fn fn, void *arg,
+			 struct larder_error *err);
+/* How many trees there are in each state: counts has LARDER_TREE_STATES, added to. */
+int inventory_tree_states(struct inventory *inv, uint64_t *counts, struct larder_error *err);
+/* Bytes there of a tier's trees that have leases, and of those that have pins. */
+int inventory_tree_held(struct inventory *inv, const char *tier, uint64_t *leased, uint64_t *pinned,
+			struct larder_error *err);
 int inventory_tree_count(struct inventory *inv, uint64_t *n, struct larder_error *err);
+
+/* How many leases and pins each tree has that has any, for who asks about many: *holds is the
+ * caller's to free, in the order of trees. */
+struct inv_hold {
+	uint64_t tree;
+	uint32_t leases, pins;
+};
+int inventory_holds(struct inventory *inv, struct inv_hold **holds, size_t *n,
+		    struct larder_error *err);
+/* That tree's; zeros when it is not among them. */
+struct inv_hold inventory_hold_of(const struct inv_hold *holds, size_t n, uint64_t tree);
 
 /*
  * fn is called with a tree's id whenever its row, a lease or a pin of it is written, also when the

@@ -175,6 +175,22 @@ visit()
 
 used_below() { [[ $(fs_used) -le $1 ]]; }
 
+why_first() { larder evict -n --bytes 1 --raw -h | awk '{ print $1, $NF; exit }'; }
+
+@test 'an older version goes before what was used less; without its newer one it does not' {
+	dataset d:v1 3 1000
+	dataset d:v2 3 1001
+	dataset d-more:v1 3 1000
+	daemon_start
+	visit 1 d-more:v1
+	visit 2 d:v1
+	visit 3 d:v1
+	visit 4 d:v2
+	equal "$(why_first)" 'd:v1 superseded'
+	larder evict -q -y d:v2
+	[[ $(why_first) != *superseded ]]
+}
+
 @test 'the trash counts as used until it is empty, and is emptied' {
 	dataset a:v1 50 1000
 	daemon_start

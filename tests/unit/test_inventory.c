@@ -1023,6 +1023,79 @@ static void a_disk_that_takes_no_more_undoes_the_transaction(void **state)
 	assert_true(insert(w, "c", "v1", 1) >= lost);
 }
 
+static void add_size(uint64_t bytes, uint64_t shards, void *arg)
+{
+	uint64_t *sums = arg;
+
+	sums[0] += bytes;
+	sums[1] += shards;
+	sums[2]++;
+}
+
+static void sizes_are_those_of_a_tiers_trees_that_stay(void **state)
+{
+	struct world *w = *state;
+	uint64_t a = insert(w, "a", "v1", 1), b = insert(w, "b", "v1", 1), sums[3] = {0};
+	uint64_t states[LARDER_TREE_STATES] = {0};
+	struct inv_tree other = a_tree("c", "v1", 1);
+
+	strcpy(other.tier, "other");
+	ok(inventory_tree_insert(w->inv, &other, &w->err));
+	insert(w, "d", "v1", 1);
+	ok(inventory_tree_present(w->inv, a, 7, 700, &w->err));
+	ok(inventory_tree_present(w->inv, other.id, 9, 900, &w->err));
+	ok(inventory_tree_state(w->inv, b, LARDER_TREE_READY, NULL, &w->err));
+	ok(inventory_tree_state(w->inv, b, LARDER_TREE_EVICTING, NULL, &w->err));
+	ok(inventory_tree_sizes(w->inv, "nvme", add_size, sums, &w->err));
+	assert_int_equal(sums[0], 700);
+	assert_int_equal(sums[1], 7);
+	assert_int_equal(sums[2], 2);
+	ok(inventory_tree_states(w->inv, states, &w->err));
+	assert_int_equal(states[LARDER_TREE_STAGING], 3);
+	assert_int_equal(states[LARDER_TREE_EVICTING], 1);
+	assert_int_equal(states[LARDER_TREE_READY], 0);
+}
+
+static void who_holds_what_is_told_for_all_trees_at_once(void **state)
+{
+	struct world *w = *state;
+	uint64_t a = insert(w, "a", "v1", 1), b = insert(w, "b", "v1", 1),
+		 c = insert(w, "c", "v1", 1), d = insert(w, "d", "v1", 1), leased, pinned;
+	struct inv_hold *holds, hold;
+	size_t n;
+
+	ok(inventory_holds(w->inv, &holds, &n, &w->err));
+	assert_int_equal(n, 0);
+	assert_int_equal(inventory_hold_of(holds, n, a).leases, 0);
+	put_lease(w, d, 1, 0);
+	put_lease(w, b, 1, 0);
+	put_lease(w, b, 2, 0);
+	put_pin(w, a, 1, 0);
+	put_pin(w, b, 1, 0);
+	put_pin(w, b, 2, 0);
+	put_pin(w, b, 3, 0);
+	ok(inventory_tree_present(w->inv, a, 1, 1, &w->err));
+	ok(inventory_tree_present(w->inv, b, 1, 20, &w->err));
+	ok(inventory_tree_present(w->inv, c, 1, 300, &w->err));
+	ok(inventory_tree_present(w->inv, d, 1, 4000, &w->err));
+	ok(inventory_holds(w->inv, &holds, &n, &w->err));
+	assert_int_equal(n, 3);
+	hold = inventory_hold_of(holds, n, a);
+	assert_true(hold.tree == a && hold.leases == 0 && hold.pins == 1);
+	hold = inventory_hold_of(holds, n, b);
+	assert_true(hold.tree == b && hold.leases == 2 && hold.pins == 3);
+	hold = inventory_hold_of(holds, n, c);
+	assert_true(hold.tree == c && hold.leases == 0 && hold.pins == 0);
+	hold = inventory_hold_of(holds, n, d);
+	assert_true(hold.tree == d && hold.leases == 1 && hold.pins == 0);
+	free(holds);
+	ok(inventory_tree_held(w->inv, "nvme", &leased, &pinned, &w->err));
+	assert_int_equal(leased, 4020);
+	assert_int_equal(pinned, 21);
+	ok(inventory_tree_held(w->inv, "other", &leased, &pinned, &w->err));
+	assert_int_equal(leased, 0);
+}
+
 /* --- opening */
 
 static char *db_path(struct world *w, const char *tail)
@@ -1252,6 +1325,8 @@ static void a_directory_that_cannot_be_made_is_an_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(sizes_are_those_of_a_tiers_trees_that_stay),
+		TEST(who_holds_what_is_told_for_all_trees_at_once),
 		TEST(a_tree_comes_back_as_it_went),
 		TEST(a_tree_is_there_once),
 		TEST(what_makes_no_sense_is_refused),
