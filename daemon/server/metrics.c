@@ -158,16 +158,30 @@ static int walk_visible(inventory_tree_fn fn, void *fn_arg, const void *arg)
 	return visible_each(arg, fn, fn_arg);
 }
 
+#define PIECE_MAX 16384 /* bytes of a row */
+
+/* Whole lines from text on, PIECE_MAX bytes at most; a longer one by itself. Where they end. */
+static char *piece_end(char *text)
+{
+	size_t len = strlen(text);
+	char *end = len > PIECE_MAX ? memrchr(text, '\n', PIECE_MAX) : text + len;
+
+	return end ? end : strchrnul(text, '\n');
+}
+
+/* Ten thousand trees are twenty thousand lines: a row for each would cost more than to make them.
+ */
 static void send_metrics(struct session *session, const struct visible *visible, void *arg)
 {
 	auto_free char *text = metrics_text(session_daemon(session), walk_visible, visible);
-	char *rest = text, *line;
 
 	(void)arg;
-	while (rest && (line = strsep(&rest, "\n")))
-		if (*line)
-			session_row(session, LARDER_MSG_TEXT,
-				    &(struct larder_msg_TEXT){.text = line});
+	for (char *piece = text, *end; piece && *piece; piece = end) {
+		end = piece_end(piece);
+		if (*end)
+			*end++ = '\0';
+		session_row(session, LARDER_MSG_TEXT, &(struct larder_msg_TEXT){.text = piece});
+	}
 	session_done(session, "");
 }
 
