@@ -258,17 +258,20 @@ static void inspect_parent(struct config_look *look, const char *key, const char
 /* Whether it takes threads shows when larderd tries: that is said in its log. */
 static void inspect_cgroup(struct config_look *look, const struct config *config)
 {
-	char path[PATH_MAX];
+	const char *cgroup = config->transfer_cgroup;
+	char threads[PATH_MAX], tasks[PATH_MAX];
 
-	if (!*config->transfer_cgroup)
+	if (!*cgroup)
 		return;
-	snprintf(path, sizeof(path), "%s/cgroup.threads", config->transfer_cgroup);
-	if (access(path, W_OK) < 0)
+	snprintf(threads, sizeof(threads), "%s/cgroup.threads", cgroup);
+	snprintf(tasks, sizeof(tasks), "%s/tasks", cgroup); /* v1 */
+	if (access(threads, W_OK) < 0 && access(tasks, W_OK) < 0)
 		config_finding(
 			look, false,
-			"transfer_cgroup %s: %s; make it below larderd's own cgroup (cgroup v2) and write "
-			"\"threaded\" into its cgroup.type, or copying is not limited by it",
-			config->transfer_cgroup, strerror(errno));
+			"transfer_cgroup %s: %s; make it: with cgroup v2 below larderd's own and with "
+			"\"threaded\" written into its cgroup.type, with v1 below cpu or cpuset; or copying "
+			"is not limited by it",
+			cgroup, strerror(errno));
 }
 
 static void inspect_fleet(struct config_look *look, const struct config *config)

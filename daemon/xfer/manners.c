@@ -3,9 +3,10 @@
  * Must not fail a transfer: what is refused is left out, and said once when the pool starts.
  * Called by the pool's threads at their start, and by pool.c.
  *
- * Threads of one process may only be in different cgroups of one threaded domain (cgroup v2), and
- * only cpu, cpuset, pids and perf_event know threads: so a cgroup limits the processor. Input and
- * output have the I/O priority; memory has transfer_memory.
+ * With cgroup v2 threads of one process may only be in different cgroups of one threaded domain,
+ * and only cpu, cpuset, pids and perf_event know threads; of v1 the trees of cpu and cpuset take
+ * any thread: so a cgroup limits the processor. Input and output have the I/O priority; memory has
+ * transfer_memory.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,16 +23,23 @@
 
 #define IOPRIO_LOWEST 7
 
-static int enter_cgroup(const char *cgroup)
+static int enter_by(const char *cgroup, const char *file)
 {
 	char path[4096];
 	auto_fd int fd = -1;
 
-	if ((size_t)snprintf(path, sizeof(path), "%s/cgroup.threads", cgroup) >= sizeof(path))
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", cgroup, file) >= sizeof(path))
 		return -ENAMETOOLONG;
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	/* "0" is the writing thread */
 	return fd < 0 || write(fd, "0", 1) < 0 ? -errno : 0;
+}
+
+static int enter_cgroup(const char *cgroup)
+{
+	int rc = enter_by(cgroup, "cgroup.threads");
+
+	return rc == -ENOENT ? enter_by(cgroup, "tasks") : rc; /* v1 */
 }
 
 static void set_ioprio(enum xfer_ioprio ioprio)
@@ -70,7 +78,8 @@ static const char *remedy(int rc)
 {
 	switch (-rc) {
 	case ENOENT:
-	case ENOTDIR: return "make it, below larderd's own cgroup (cgroup v2)";
+	case ENOTDIR:
+		return "make it: with cgroup v2 below larderd's own, with v1 below cpu or cpuset";
 	case EOPNOTSUPP: return "it is not threaded: write \"threaded\" into its cgroup.type";
 	case EINVAL: return "it is not below larderd's own cgroup";
 	default: return strerror(-rc);

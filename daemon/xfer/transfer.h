@@ -27,7 +27,7 @@ enum xfer_ioprio {
 struct xfer_manners {
 	int nice;
 	enum xfer_ioprio ioprio;
-	const char *cgroup; /* a threaded one of cgroup v2; NULL, "": the process's */
+	const char *cgroup; /* v2: a threaded one; NULL, "": the process's */
 };
 
 struct xfer_pool_params {

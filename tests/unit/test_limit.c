@@ -176,17 +176,22 @@ struct seen {
 	struct xfer_manners manners;
 	int nice, ioprio;
 	char cgroup[256]; /* of /proc/thread-self/cgroup: version 2's line */
+	char cpu[256];	  /* that of version 1's cpu */
 };
 
-static void read_cgroup(char *out, size_t len)
+static void read_cgroup(const char *tree, char *out, size_t len)
 {
 	FILE *f = fopen("/proc/thread-self/cgroup", "r");
 	char line[256];
 
 	*out = '\0';
-	while (f && fgets(line, sizeof(line), f))
-		if (strncmp(line, "0::", 3) == 0)
-			snprintf(out, len, "%.*s", (int)strcspn(line + 3, "\n"), line + 3);
+	while (f && fgets(line, sizeof(line), f)) {
+		const char *at = strchr(line, ':');
+
+		if (at && strncmp(at, tree, strlen(tree)) == 0)
+			snprintf(out, len, "%.*s", (int)strcspn(at + strlen(tree), "\n"),
+				 at + strlen(tree));
+	}
 	if (f)
 		fclose(f);
 }
@@ -198,7 +203,8 @@ static void *behave(void *arg)
 	manners_apply(&seen->manners);
 	seen->nice = getpriority(PRIO_PROCESS, (id_t)gettid());
 	seen->ioprio = (int)syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0);
-	read_cgroup(seen->cgroup, sizeof(seen->cgroup));
+	read_cgroup("::", seen->cgroup, sizeof(seen->cgroup));
+	read_cgroup(":cpu:", seen->cpu, sizeof(seen->cpu));
 	return NULL;
 }
 
@@ -242,7 +248,7 @@ static bool cgroup_make(const char *mount_at, char dir[600])
 {
 	char own[256];
 
-	read_cgroup(own, sizeof(own));
+	read_cgroup("::", own, sizeof(own));
 	if (!*own || mount("none", mount_at, "cgroup2", 0, NULL))
 		return false;
 	snprintf(dir, 600, "%s%s/larder-test-%d", mount_at, own, (int)getpid());
@@ -280,6 +286,33 @@ static void test_a_cgroup_takes_the_threads(void **state)
 	world_close(&w);
 }
 
+static void test_a_cgroup_of_version_1_takes_them_too(void **state)
+{
+	struct seen seen = {0};
+	struct larder_error why = {0};
+	char own[256], dir[600];
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	read_cgroup(":cpu:", own, sizeof(own));
+	if (!*own || mount("none", w.tree, "cgroup", 0, "cpu")) {
+		world_close(&w);
+		skip_because("no cpu tree of cgroup v1");
+	}
+	snprintf(dir, sizeof(dir), "%s%s/larder-test-%d", w.tree, own, (int)getpid());
+	assert_int_equal(manners_check_cgroup(dir, &why), -ENOENT);
+	assert_non_null(strstr(why.text, "with v1 below cpu"));
+	assert_int_equal(mkdir(dir, 0755), 0);
+	assert_int_equal(manners_check_cgroup(dir, &why), 0);
+	seen.manners.cgroup = dir;
+	behaves(&seen);
+	assert_non_null(strstr(seen.cpu, "larder-test-"));
+	assert_int_equal(rmdir(dir), 0);
+	assert_int_equal(umount(w.tree), 0);
+	world_close(&w);
+}
+
 static void test_no_cgroup_is_no_problem(void **state)
 {
 	struct larder_error why = {0};
@@ -299,6 +332,7 @@ int main(void)
 		cmocka_unit_test(test_a_pool_keeps_to_it),
 		cmocka_unit_test(test_nice_and_ioprio),
 		cmocka_unit_test(test_a_cgroup_takes_the_threads),
+		cmocka_unit_test(test_a_cgroup_of_version_1_takes_them_too),
 		cmocka_unit_test(test_no_cgroup_is_no_problem),
 	};
 
