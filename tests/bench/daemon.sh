@@ -27,6 +27,7 @@ daemon_end() {
 	rm -rf "$P" "$P.img"
 }
 
+# DAEMON_KEYS: further lines of larder.conf.
 daemon_conf() {
 	cat > "$P/larder.conf" <<-END
 		node_name = "bench"
@@ -35,6 +36,7 @@ daemon_conf() {
 		catalog = "$P/catalog"
 		view_root = "$P/view"
 		helper_dir = "$P/helper"
+		${DAEMON_KEYS-}
 		tier "local" {
 			path = "$P/tier"
 		}
