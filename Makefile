@@ -49,13 +49,14 @@ CTL_FAR_OBJ := $(patsubst %,$(BUILD)/obj/daemon/ctl/%.o,network publish publish_
 CTL_NEAR_OBJ := $(BUILD)/obj/daemon/ctl/whole_elsewhere.o
 # Without what needs libslurm: for the unit tests.
 SCHED_OBJ := $(filter-out %/main.o %/slurm.o %/slurm_helper.o %/publisher.o,$(call obj,daemon/sched))
-PROLOG_OBJ := $(call obj,daemon/prolog)
+# begin.o is a program of its own.
+PROLOG_OBJ := $(filter-out %/begin.o,$(call obj,daemon/prolog))
 UNIT_SRC := $(call src,tests/unit)
 UNIT_BIN := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(filter tests/unit/test_%.c,$(UNIT_SRC)))
 UNIT_HELP := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out tests/unit/test_%.c,$(UNIT_SRC)))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(call src,tests/fuzz))
 PROGRAMS := $(BUILD)/spank_larder.so $(BUILD)/larderd $(BUILD)/larder $(BUILD)/larder-whole \
-	$(BUILD)/larder-slurm-helper $(BUILD)/larder-sched $(BUILD)/larder-prolog-slurmctld
+	$(BUILD)/larder-slurm-helper $(BUILD)/larder-sched $(BUILD)/larder-prolog-slurmctld $(BUILD)/larder-prolog-stage
 MANPAGES := $(wildcard daemon/*.[158] spank/*.8 etc/*.5 daemon/*/*.[158])
 
 Q := $(if $(V),,@)
@@ -100,7 +101,11 @@ $(BUILD)/larder-whole: $(filter-out $(CTL_NEAR_OBJ),$(CTL_OBJ)) $(REACH_OBJ) $(E
 	$(call say,LD)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs liburing $(FLEET_PKGS)) -lmunge -lpthread -lm
 
-$(BUILD)/larder-prolog-slurmctld: $(PROLOG_OBJ) $(BUILD)/obj/daemon/conf/text.o $(CORE_OBJ) $(BUILD)/fleet.a $(BUILD)/liblarder.a
+$(BUILD)/larder-prolog-slurmctld: $(patsubst %,$(BUILD)/obj/daemon/prolog/%.o,begin job) $(CORE_OBJ) $(BUILD)/liblarder.a
+	$(call say,LD)
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ -lm
+
+$(BUILD)/larder-prolog-stage: $(PROLOG_OBJ) $(BUILD)/obj/daemon/conf/text.o $(CORE_OBJ) $(BUILD)/fleet.a $(BUILD)/liblarder.a
 	$(call say,LD)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs $(FLEET_PKGS)) -lmunge -lpthread -lm
 
@@ -243,6 +248,7 @@ install: all ## install below DESTDIR
 	$(INSTALL) -m 755 $(BUILD)/larder-whole $(DESTDIR)$(LIBEXECDIR)/larder-whole
 	$(INSTALL) -m 755 $(BUILD)/larder-slurm-helper $(DESTDIR)$(LIBEXECDIR)/larder-slurm-helper
 	$(INSTALL) -m 755 $(BUILD)/larder-prolog-slurmctld $(DESTDIR)$(LIBEXECDIR)/larder-prolog-slurmctld
+	$(INSTALL) -m 755 $(BUILD)/larder-prolog-stage $(DESTDIR)$(LIBEXECDIR)/larder-prolog-stage
 	$(INSTALL) -m 755 $(BUILD)/spank_larder.so $(DESTDIR)$(PLUGINDIR)/spank_larder.so
 	test -e $(DESTDIR)$(SYSCONFDIR)/larder/larder.conf || \
 		{ $(call install_as,etc/larder.conf,$(SYSCONFDIR)/larder/larder.conf); }
@@ -263,6 +269,7 @@ install: all ## install below DESTDIR
 uninstall: ## remove what install put there; configuration, catalog and caches stay
 	rm -f $(DESTDIR)$(SBINDIR)/larderd $(DESTDIR)$(SBINDIR)/larder-sched $(DESTDIR)$(BINDIR)/larder $(DESTDIR)$(PLUGINDIR)/spank_larder.so \
 		$(DESTDIR)$(LIBEXECDIR)/larder-slurm-helper $(DESTDIR)$(LIBEXECDIR)/larder-prolog-slurmctld $(DESTDIR)$(LIBEXECDIR)/larder-whole \
+		$(DESTDIR)$(LIBEXECDIR)/larder-prolog-stage \
 		$(DESTDIR)$(SYSCONFDIR)/slurm/plugstack.conf.d/larder.conf \
 		$(DESTDIR)$(UNITDIR)/larderd.service $(DESTDIR)$(UNITDIR)/larder-sched.service \
 		$(DESTDIR)$(UNITDIR)/larder-publisher.service $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/larder.conf \

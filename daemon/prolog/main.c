@@ -1,7 +1,8 @@
 /*
- * Owns larder-prolog-slurmctld: nodes stage a job's datasets while it is CONFIGURING, when its time
+ * Owns larder-prolog-stage: nodes stage a job's datasets while it is CONFIGURING, when its time
  * limit does not run. Must not fail a job or hold it beyond the bound: whatever happens, the exit
- * code is 0. Run by slurmctld as PrologSlurmctld, or by the site's own script there.
+ * code is 0. Started by begin.c, which slurmctld runs as PrologSlurmctld, or the site's own script
+ * there.
  */
 #include <argp.h>
 #include <errno.h>

@@ -433,3 +433,21 @@ runs() { larder status --json | jq -e '.transfers[] | select(.dataset == "big:v1
 	code 3 "$T/usr/bin/larder" --catalog /c publish -n --from '/a b' e:v1 --alias=x
 	equal "$output" '<--catalog></c><publish><-n><--from></a b><e:v1><--alias=x>'
 }
+
+@test 'larder-prolog-slurmctld: only a job that wants something staged starts larder-prolog-stage' {
+	local job
+	mkdir "$T/libexec"
+	cp "$BUILD/larder-prolog-slurmctld" "$T/libexec/"
+	printf '#!/bin/sh\necho "$*" >%s/staged\n' "$T" >"$T/libexec/larder-prolog-stage"
+	chmod 755 "$T/libexec/larder-prolog-stage"
+	job=(env SLURM_JOB_ID=1 SLURM_JOB_UID=0 SLURM_JOB_GID=0 SLURM_JOB_NODELIST=n1)
+	for option in '' dataset=none dataset=mine=/data; do
+		"${job[@]}" ${option:+SPANK__SLURM_SPANK_OPTION_larder_$option} "$T/libexec/larder-prolog-slurmctld" --wait 1s
+		[[ ! -e $T/staged ]]
+	done
+	"${job[@]}" SPANK__SLURM_SPANK_OPTION_larder_dataset=d:v1 "$T/libexec/larder-prolog-slurmctld" --wait 1s
+	equal "$(<"$T/staged")" '--wait 1s'
+	# Without it the job starts all the same.
+	rm "$T/libexec/larder-prolog-stage"
+	"${job[@]}" SPANK__SLURM_SPANK_OPTION_larder_dataset=d:v1 "$T/libexec/larder-prolog-slurmctld"
+}

@@ -76,7 +76,7 @@ node_ready_or_dead() { not_running "slurmd.$1" || node_ready "$1"; }
 install_binaries()
 {
 	local program
-	for program in larderd larder larder-whole spank_larder.so larder-slurm-helper larder-sched larder-prolog-slurmctld; do
+	for program in larderd larder larder-whole spank_larder.so larder-slurm-helper larder-sched larder-prolog-slurmctld larder-prolog-stage; do
 		[[ -e $BUILD/$program ]] || die "$BUILD/$program is not there: run make first, or use --no-larder"
 		cmp -s "$BUILD/$program" "$DIR/bin/$program" || install -m 755 "$BUILD/$program" "$DIR/bin/$program"
 	done
