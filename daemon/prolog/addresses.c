@@ -11,6 +11,7 @@
 
 #include "conf/conf.h"
 #include "fleet/call.h"
+#include "fleet/frames.h"
 #include "larder/cleanup.h"
 #include "larder/wire.h"
 #include "prolog/prolog.h"
@@ -44,48 +45,20 @@ static void take_address(const struct prolog_job *job, const struct larder_msg_N
 			addresses[i] = strdup(row->address);
 }
 
-/* 1: it is the end; 0: a row; -EPROTO; what larder-sched itself says is wrong. */
-static int take_frame(unsigned int type, uint8_t *body, size_t len, const struct prolog_job *job,
-		      char **addresses, struct larder_error *err)
-{
-	struct larder_msg_NODE_ADDRESS row;
-	struct larder_msg_ERROR error;
-
-	if (type == LARDER_MSG_DONE)
-		return 1;
-	if (type == LARDER_MSG_ERROR && !larder_msg_decode(type, body, len, &error, err))
-		return larder_error_set(err, error.code ? (int)error.code : EIO, "%s", error.text);
-	if (type == LARDER_MSG_NODE_ADDRESS) {
-		if (larder_msg_decode(type, body, len, &row, err))
-			return -EPROTO;
-		take_address(job, &row, addresses);
-	}
-	return type == LARDER_MSG_ERROR ? -EPROTO : 0; /* of a silent node nothing is needed */
-}
-
 int prolog_take_addresses(uint8_t *answer, size_t len, const struct prolog_job *job,
 			  char **addresses, struct larder_error *err)
 {
 	struct larder_head head;
+	union frames_row row;
 
-	while (len) {
-		auto_free uint8_t *body = NULL;
-		size_t whole;
-		int rc;
-
-		if (len < LARDER_FRAME_HEAD || larder_head_decode(answer, &head, err) ||
-		    head.length > len - LARDER_FRAME_HEAD)
-			break;
-		whole = LARDER_FRAME_HEAD + head.length;
-		body = calloc(1, head.length + 1);
-		if (!body)
-			return larder_error_set(err, ENOMEM, "out of memory");
-		memcpy(body, answer + LARDER_FRAME_HEAD, head.length);
-		rc = take_frame(head.type, body, head.length, job, addresses, err);
-		if (rc)
-			return rc > 0 ? 0 : rc;
-		answer += whole;
-		len -= whole;
+	while (frames_next(&answer, &len, &head, &row, err) > 0) {
+		if (head.type == LARDER_MSG_DONE)
+			return 0;
+		if (head.type == LARDER_MSG_ERROR)
+			return larder_error_set(err, row.ERROR.code ? (int)row.ERROR.code : EIO,
+						"%s", row.ERROR.text);
+		if (head.type == LARDER_MSG_NODE_ADDRESS) /* of a silent node nothing is needed */
+			take_address(job, &row.NODE_ADDRESS, addresses);
 	}
 	return larder_error_set(err, EPROTO, "its answer is not what was asked for");
 }

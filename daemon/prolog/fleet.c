@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "fleet/call.h"
+#include "fleet/frames.h"
 #include "larder/cleanup.h"
 #include "larder/text.h"
 #include "larder/wire.h"
@@ -115,8 +116,8 @@ static bool node_waits(const struct prolog_fleet *fleet, const struct prolog_nod
 	return false;
 }
 
-static int encode_step(const struct prolog_fleet *fleet, size_t i, enum prolog_step step,
-		       uint8_t **frame, size_t *len)
+static int add_step(const struct prolog_fleet *fleet, size_t i, enum prolog_step step,
+		    struct frames *frames)
 {
 	const struct larder_spec *spec = &fleet->job->specs.items[i];
 	const struct larder_msg_MAY may = {.uid = fleet->job->uid,
@@ -127,98 +128,67 @@ static int encode_step(const struct prolog_fleet *fleet, size_t i, enum prolog_s
 	const struct larder_msg_WATCH watch = {.spec = fleet->texts[i], .timeout_ms = WATCH_MS};
 
 	switch (step) {
-	case PROLOG_MAY: return larder_msg_encode(LARDER_MSG_MAY, 1, &may, frame, len, NULL);
-	case PROLOG_STAGE: return larder_msg_encode(LARDER_MSG_STAGE, 1, &stage, frame, len, NULL);
-	case PROLOG_WATCH: return larder_msg_encode(LARDER_MSG_WATCH, 1, &watch, frame, len, NULL);
+	case PROLOG_MAY: return frames_add(frames, LARDER_MSG_MAY, 1, &may, NULL);
+	case PROLOG_STAGE: return frames_add(frames, LARDER_MSG_STAGE, 1, &stage, NULL);
+	case PROLOG_WATCH: return frames_add(frames, LARDER_MSG_WATCH, 1, &watch, NULL);
 	case PROLOG_READY:
 	case PROLOG_FAILED: break;
 	}
-	return -EINVAL;
+	return 0;
 }
 
 /* One frame for each dataset that is not at its end. To free; NULL without memory. */
 static uint8_t *encode_all(const struct prolog_fleet *fleet, const struct prolog_node *node,
 			   size_t *len)
 {
-	auto_free uint8_t *all = NULL;
+	struct frames frames = {0};
 
-	*len = 0;
-	for (size_t i = 0; i < fleet->job->specs.count; i++) {
-		auto_free uint8_t *frame = NULL;
-		uint8_t *more;
-		size_t n;
-
-		if (at_end(node->steps[i]))
-			continue;
-		if (encode_step(fleet, i, node->steps[i], &frame, &n))
+	for (size_t i = 0; i < fleet->job->specs.count; i++)
+		if (add_step(fleet, i, node->steps[i], &frames)) {
+			frames_fini(&frames);
 			return NULL;
-		more = realloc(all, *len + n);
-		if (!more)
-			return NULL;
-		all = more;
-		memcpy(all + *len, frame, n);
-		*len += n;
-	}
-	return take_ptr(&all);
+		}
+	*len = frames.len;
+	return frames.bytes;
 }
 
 /* --- answers */
 
-static enum prolog_step step_after(enum prolog_step step, bool done, uint32_t code)
+/* Was it the end of what one dataset was asked? Then *step is what comes next. */
+static bool take_frame(unsigned int type, const union frames_row *row, enum prolog_step *step,
+		       char why[LARDER_ERROR_MAX])
 {
-	if (done)
-		return step + 1;
-	return step == PROLOG_WATCH && code == ETIMEDOUT ? PROLOG_WATCH : PROLOG_FAILED;
-}
-
-/* DONE or ERROR: 1, with the step that comes next; a row: 0; -EPROTO. */
-static int take_frame(unsigned int type, uint8_t *body, size_t len, enum prolog_step *step,
-		      char why[LARDER_ERROR_MAX])
-{
-	struct larder_msg_ERROR error = {0};
-
 	if (type == LARDER_MSG_DONE) {
-		*step = step_after(*step, true, 0);
-		return 1;
+		(*step)++;
+		return true;
 	}
 	if (type != LARDER_MSG_ERROR)
-		return 0;
-	if (larder_msg_decode(type, body, len, &error, NULL))
-		return -EPROTO;
-	*step = step_after(*step, false, error.code);
-	if (*step == PROLOG_FAILED)
-		snprintf(why, LARDER_ERROR_MAX, "%s", error.text);
-	return 1;
+		return false;
+	if (*step != PROLOG_WATCH || row->ERROR.code != ETIMEDOUT) {
+		*step = PROLOG_FAILED;
+		snprintf(why, LARDER_ERROR_MAX, "%s", row->ERROR.text);
+	}
+	return true;
 }
 
 int prolog_answer(uint8_t *answer, size_t len, enum prolog_step *steps, size_t n,
 		  char why[LARDER_ERROR_MAX])
 {
 	struct larder_head head;
+	union frames_row row;
 	size_t at = 0;
+	int rc;
 
-	for (; len;
-	     answer += LARDER_FRAME_HEAD + head.length, len -= LARDER_FRAME_HEAD + head.length) {
-		auto_free uint8_t *body = NULL;
-		int rc;
-
-		if (len < LARDER_FRAME_HEAD || larder_head_decode(answer, &head, NULL) ||
-		    head.length > len - LARDER_FRAME_HEAD)
-			return -EPROTO;
+	while ((rc = frames_next(&answer, &len, &head, &row, NULL)) > 0) {
 		while (at < n && at_end(steps[at]))
 			at++;
-		body = calloc(1, head.length + 1);
-		if (at == n || !body)
+		if (at == n)
 			return -EPROTO;
-		memcpy(body, answer + LARDER_FRAME_HEAD, head.length);
-		rc = take_frame(head.type, body, head.length, &steps[at], why);
-		if (rc < 0)
-			return rc;
-		at += (size_t)rc;
+		at += take_frame(head.type, &row, &steps[at], why);
 	}
 	while (at < n && at_end(steps[at]))
 		at++;
-	return at == n ? 0 : -EPROTO;
+	return rc == 0 && at == n ? 0 : -EPROTO;
 }
 
 /* A node that never answered is left at once; one that did may miss a question or two. */

@@ -12,7 +12,7 @@
 
 #include "larder/error.h"
 #include "larder/wire.h"
-#include "sched/frames.h"
+#include "fleet/frames.h"
 #include "sched/hash.h"
 
 /* NAME:VERSION of the catalog: what can be a feature. */

@@ -11,7 +11,7 @@
 #include "larder/cleanup.h"
 #include "larder/clock.h"
 #include "log/log.h"
-#include "sched/frames.h"
+#include "fleet/frames.h"
 #include "sched/sched.h"
 
 #define BACKOFF_FACTOR_MAX 6	 /* a node that is down is still asked every so many rounds */

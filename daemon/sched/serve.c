@@ -13,7 +13,7 @@
 #include "larder/clock.h"
 #include "larder/spec.h"
 #include "sched/explain.h"
-#include "sched/frames.h"
+#include "fleet/frames.h"
 #include "sched/nodeset.h"
 #include "sched/view.h"
 

@@ -16,7 +16,7 @@
 #include "larder/clock.h"
 #include "larder/manifest.h"
 #include "larder/text.h"
-#include "sched/frames.h"
+#include "fleet/frames.h"
 #include "sched/hash.h"
 
 #define MAY_TIMEOUT_MS 5000

@@ -17,7 +17,7 @@
 #include "larder/cleanup.h"
 #include "larder/text.h"
 #include "larder/wire.h"
-#include "sched/frames.h"
+#include "fleet/frames.h"
 
 #define DATASETS 2000 /* in the whole fleet */
 

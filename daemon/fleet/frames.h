@@ -1,6 +1,6 @@
 /* Frames in a row, as requests and answers between machines have them in their bodies. */
-#ifndef SCHED_FRAMES_H
-#define SCHED_FRAMES_H
+#ifndef FLEET_FRAMES_H
+#define FLEET_FRAMES_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /*
  * Owns the walk over frames that stand behind one another. Pure.
- * Must not trust their lengths. Called by poller, model and serve.
+ * Must not trust their lengths. Called by larder-sched, and by larder-prolog-stage.
  */
-#include "sched/frames.h"
+#include "fleet/frames.h"
 
 #include <errno.h>
 #include <stdlib.h>
