@@ -137,6 +137,11 @@ int bound_update(struct bound *bound, const struct bound_job *jobs, size_t n, in
 
 /* --- what they need */
 
+bool bound_some(const struct bound *bound)
+{
+	return bound->demands;
+}
+
 bool bound_needs(const struct bound *bound, const char *feature)
 {
 	for (const struct demand *demand = bound->demands; demand; demand = demand->hh.next)

@@ -33,6 +33,8 @@ struct bound *bound_create(void);
 void bound_destroy(struct bound *bound);
 /* These are all of them now; since when one waits is kept. 0 or -ENOMEM. */
 int bound_update(struct bound *bound, const struct bound_job *jobs, size_t n, int64_t now_ms);
+/* Does any job wait? */
+bool bound_some(const struct bound *bound);
 /* Does a job wait for this feature? */
 bool bound_needs(const struct bound *bound, const char *feature);
 /*

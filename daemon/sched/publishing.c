@@ -46,7 +46,7 @@ void publishing_choose(struct control *c, int64_t now_ms)
 					     .omit_hidden =
 						     strcmp(sched->config.hidden, "omit") == 0,
 					     .key = &sched->hide_key,
-					     .bound = c->bound};
+					     .bound = bound_some(c->bound) ? c->bound : NULL};
 
 	sched_lock(sched);
 	for (struct node *node = sched->model.nodes; node; node = node->hh.next) {

@@ -419,7 +419,9 @@ static void test_bound(void **state)
 
 	(void)state;
 	assert_string_equal(stuck(bound, &model, 1, true), "");
+	assert_false(bound_some(bound));
 	assert_int_equal(bound_update(bound, jobs, 3, 1), 0);
+	assert_true(bound_some(bound));
 	assert_string_equal(stuck(bound, &model, 1, true), "");
 	assert_true(bound_needs(bound, "ds:b:1"));
 	assert_false(bound_needs(bound, "ds:c:1"));
