@@ -92,12 +92,29 @@ static bool is_large(const struct shard *shard)
 	return shard->size > READ_BYTES;
 }
 
+/* As much of a large file as comes past the page cache; the rest is read_all's. */
+static int read_past(struct reading *r, int fd, struct larder_error *err)
+{
+	const uint64_t size = r->record->size;
+	size_t len;
+	int rc = 0;
+
+	if (!batch_begins_past(&r->batch, fd, size))
+		return 0;
+	while (!rc && r->got < size && (len = batch_read_pieces(&r->batch, fd, r->got, size)) > 0)
+		rc = take_bytes(r, r->batch.memory.base, len, err);
+	engine_set_direct(fd, false);
+	return rc;
+}
+
 /* Reads as much as the listing said there is; that it is the end the caller sees by fstat. */
 static int read_all(struct reading *r, int fd, struct larder_error *err)
 {
 	ssize_t len;
-	int rc;
+	int rc = r->record->size > READ_BYTES ? read_past(r, fd, err) : 0;
 
+	if (rc)
+		return rc;
 	while (r->got < r->record->size &&
 	       (len = pread(fd, r->buffer, READ_BYTES, (off_t)r->got)) != 0) {
 		if (len < 0 && errno == EINTR)

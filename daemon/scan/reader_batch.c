@@ -1,6 +1,6 @@
 /*
- * Owns: small files that one thread takes together: all are opened, and their reads are in the
- * disk's queue at once, past the page cache.
+ * Owns: small files that one thread takes together, and the pieces of a large one: their reads are
+ * in the disk's queue at once, past the page cache.
  * Must not: have words for a failure: what did not come is opened or read again by itself.
  * Called by: reader.c.
  */
@@ -10,8 +10,9 @@
 #include "larder/cleanup.h"
 #include "scan/reading.h"
 
-#define HUGE_BYTES                                                                                 \
-	((size_t)2 * 1024 * 1024) /* a huge page: a file is one piece for the disk then */
+#define PIECE_BYTES ((size_t)512 * 1024)      /* of a large file */
+#define HUGE_BYTES  ((size_t)2 * 1024 * 1024) /* a huge page: a file in it is one piece of memory  \
+					       */
 
 static void let_go(struct batch *batch)
 {
@@ -85,9 +86,11 @@ static unsigned int open_all(struct batch *batch, struct source *source,
 			batch->fds[i] = -1;
 			continue;
 		}
-		wholes[count] = (struct engine_whole){
-			.in = batch->fds[i], .size = shard.size, .into = into};
-		into += ENGINE_ROOM(shard.size);
+		wholes[count] = (struct engine_whole){.in = batch->fds[i],
+						      .size = shard.size,
+						      .room = ENGINE_ROOM(shard.size),
+						      .into = into};
+		into += wholes[count].room;
 		whose[count++] = i;
 	}
 	return count;
@@ -110,4 +113,36 @@ void batch_read(struct batch *batch, struct source *source)
 		else
 			engine_set_direct(wholes[i].in, false);
 	}
+}
+
+bool batch_begins_past(const struct batch *batch, int fd, uint64_t size)
+{
+	if (!batch->engine || !engine_on_block_device(fd) || engine_is_cached(fd, size))
+		return false;
+	engine_set_direct(fd, true);
+	return true;
+}
+
+size_t batch_read_pieces(struct batch *batch, int fd, uint64_t offset, uint64_t size)
+{
+	struct engine_whole pieces[HUGE_BYTES / PIECE_BYTES];
+	unsigned int n = 0;
+	size_t got = 0;
+
+	for (uint64_t at = offset; n < HUGE_BYTES / PIECE_BYTES && at < size; n++) {
+		size_t len = size - at < PIECE_BYTES ? (size_t)(size - at) : PIECE_BYTES;
+
+		pieces[n] = (struct engine_whole){
+			.in = fd,
+			.offset = at,
+			.size = len,
+			.room = (len + ENGINE_ALIGN - 1) & ~(size_t)(ENGINE_ALIGN - 1),
+			.into = batch->memory.base + n * PIECE_BYTES,
+		};
+		at += len;
+	}
+	batch->engine->ops->read_wholes(batch->engine, pieces, n);
+	for (unsigned int i = 0; i < n && pieces[i].got == (ssize_t)pieces[i].size; i++)
+		got += pieces[i].size;
+	return got;
 }

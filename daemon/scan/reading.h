@@ -43,6 +43,11 @@ bool batch_takes(const struct batch *batch, const struct record *record);
 void batch_add(struct batch *batch, struct record *record);
 /* Opens what the batch has, and reads all of it that stands on a local disk. */
 void batch_read(struct batch *batch, struct source *source);
+/* May the pieces of this large file be read past the page cache? fd is O_DIRECT then. */
+bool batch_begins_past(const struct batch *batch, int fd, uint64_t size);
+/* From offset on into batch->memory, up to where something is missing: how much. 0: nothing came,
+ * and it is to be read without O_DIRECT. Takes the memory of what batch_read read. */
+size_t batch_read_pieces(struct batch *batch, int fd, uint64_t offset, uint64_t size);
 /* Closes what nobody has taken. */
 void batch_close(struct batch *batch);
 

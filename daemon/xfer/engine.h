@@ -39,14 +39,17 @@ struct engine_copy {
 };
 
 /*
- * A file that is read whole, beside others. Its memory is the engine's, aligned to ENGINE_ALIGN and
- * of ENGINE_ROOM(size) bytes: one more than the file should have, so that its end shows.
+ * A file that is read whole, beside others, or a piece of one. Memory is the engine's; it, offset
+ * and room are aligned to ENGINE_ALIGN. With ENGINE_ROOM(size) one byte more than the file should
+ * have is asked for, so that its end shows.
  */
 struct engine_whole {
 	int in;
+	uint64_t offset;
 	uint64_t size;
+	size_t room;
 	unsigned char *into;
-	ssize_t got; /* the bytes read, all there are when it is size; -errno */
+	ssize_t got; /* the bytes read: it came whole when they are size; -errno */
 };
 #define ENGINE_ROOM(size) (((size_t)(size) + ENGINE_ALIGN) & ~(size_t)(ENGINE_ALIGN - 1))
 #define ENGINE_WHOLES	  16u /* at once, at most */

@@ -165,7 +165,8 @@ static int sync_finish(struct engine *base, struct engine_copy *copy, bool keep,
 static void begin_reading(const struct engine_whole *whole)
 {
 	for (uint64_t at = 0; at < whole->size; at += READAHEAD_BYTES)
-		posix_fadvise(whole->in, (off_t)at, READAHEAD_BYTES, POSIX_FADV_WILLNEED);
+		posix_fadvise(whole->in, (off_t)(whole->offset + at), READAHEAD_BYTES,
+			      POSIX_FADV_WILLNEED);
 }
 
 static void sync_read_wholes(struct engine *base, struct engine_whole *wholes, unsigned int n)
@@ -176,7 +177,7 @@ static void sync_read_wholes(struct engine *base, struct engine_whole *wholes, u
 	for (unsigned int i = 0; i < n; i++) {
 		struct engine_whole *whole = &wholes[i];
 
-		whole->got = pread(whole->in, whole->into, ENGINE_ROOM(whole->size), 0);
+		whole->got = pread(whole->in, whole->into, whole->room, (off_t)whole->offset);
 		if (whole->got < 0)
 			whole->got = -errno;
 	}

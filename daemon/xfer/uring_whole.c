@@ -12,13 +12,13 @@
 static void prepare(struct uring_engine *e, struct engine_whole *whole)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(e->ring);
-	unsigned int len = (unsigned int)ENGINE_ROOM(whole->size);
+	unsigned int len = (unsigned int)whole->room;
 
 	assert(sqe); /* as many entries as files */
 	if (e->fixed)
-		io_uring_prep_read_fixed(sqe, whole->in, whole->into, len, 0, 0);
+		io_uring_prep_read_fixed(sqe, whole->in, whole->into, len, whole->offset, 0);
 	else
-		io_uring_prep_read(sqe, whole->in, whole->into, len, 0);
+		io_uring_prep_read(sqe, whole->in, whole->into, len, whole->offset);
 	io_uring_sqe_set_data(sqe, whole);
 }
 

@@ -329,12 +329,13 @@ static void wholes_of(const struct engine_ops *ops, bool past)
 		world_file(b->world.origin, name, sizes[i], i);
 		wholes[i].in = open_in(b, name);
 		wholes[i].size = sizes[i] + (i == 6) - (i == 7);
+		wholes[i].room = ENGINE_ROOM(wholes[i].size);
 		wholes[i].into = into;
-		into += ENGINE_ROOM(wholes[i].size);
+		into += wholes[i].room;
 		if (past)
 			past_the_cache(wholes[i].in);
 	}
-	wholes[8] = (struct engine_whole){.in = -1, .size = 10, .into = into};
+	wholes[8] = (struct engine_whole){.in = -1, .size = 10, .room = 4096, .into = into};
 	assert_true(into + ENGINE_ROOM(10) <= b->memory + BLOCK * BLOCKS);
 	ops->read_wholes(b->engine, wholes, 9);
 	for (unsigned int i = 0; i < 8; i++) {
