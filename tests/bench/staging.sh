@@ -1,14 +1,15 @@
 # shellcheck shell=bash disable=SC2016,SC2154 # sh -c scripts take arguments; BENCH_* and LARGE_* come from run
 # Staging by the daemon's own pool and sink, beside what an admin would use instead. Cold, durable.
 
-# The contenders of a work that this machine has, and that are wanted.
+# The contenders of a work that this machine has, and that are wanted. fio's direct write of as many bytes is what the disk
+# takes when nothing is read.
 staging_contenders() {
 	local who all=(larder cp-r xargs-cp)
 	[[ $1 == small ]] || all+=(larder-sync)
 	for who in rsync tar rclone; do
 		if command -v $who > /dev/null; then all+=("$who"); fi
 	done
-	[[ $1 == large-same || $1 == small ]] || ! command -v fio > /dev/null || all+=(fio-write)
+	! command -v fio > /dev/null || all+=(fio-write)
 	wanted_of "${all[@]}"
 }
 
@@ -51,7 +52,7 @@ staging() {
 	for ((round = 0; round < BENCH_ROUNDS; round++)); do
 		staging_round "$work" "$source" $((count * size)) "$each" "$round" || return 1
 	done
-	[[ $work == large-same || $work == small ]] || bases+=(fio-write)
+	bases+=(fio-write)
 	[[ $work == small ]] || bases+=(larder-sync)
 	table "$work" "${bases[@]}"
 	rm -rf "$source"
@@ -76,7 +77,6 @@ other_device_end() {
 	rm -rf "$BENCH_SHM"
 }
 
-# fio's direct write is the limit.
 bench_large_other() {
 	BENCH_SHM=$(mktemp -d /dev/shm/larder-bench-XXXXXX)
 	other_device && staging large-other "$BENCH_SHM/mount/large" "$LARGE_COUNT" "$LARGE_SIZE" 1
