@@ -7,6 +7,8 @@
 
 #include <errno.h>
 
+#include "server/larderd.h"
+
 struct dispatch_entry {
 	unsigned int type;
 	handler_fn handle;
@@ -82,5 +84,7 @@ void dispatch(struct session *session, unsigned int type, uint8_t *body, size_t 
 		session_fail(session, &err);
 		return;
 	}
+	/* Who asks is shown what others were told. If it fails, so does what needs it. */
+	(void)inventory_settle(session_daemon(session)->inv, &err);
 	handler_of(type)(session, &msg);
 }

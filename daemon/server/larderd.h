@@ -85,6 +85,7 @@ struct larderd {
 	int evict_policy;	  /* enum evict_policy */
 	char drained[256];	  /* why; "": not drained */
 	sd_event_source *reconcile_timer, *space_timer, *metrics_timer, *conf_timer, *scrub_timer;
+	sd_event_source *rows_timer; /* NULL: nothing was granted yet */
 	sd_event_source *stop_timer;
 	unsigned int stop_ticks;     /* 20 ms each, before a stop waits no longer */
 	unsigned int reconcile_busy; /* questions under way */

@@ -16,6 +16,7 @@
 #include "server/admit.h"
 #include "server/names.h"
 #include "server/own_remote.h"
+#include "server/timers.h"
 
 /* --- finding and letting go */
 
@@ -127,11 +128,7 @@ static void want_drop(struct want *want)
 /* Whoever asked knows the outcome. */
 static void told(struct request *request)
 {
-	struct larder_error err = {0};
-
-	if (inventory_settle(request->d->inv, &err)) /* and again before anything may be evicted */
-		log_event(LOG_LEVEL_ERR, "job.owed", "job=%u error=\"%s\"", request->key.job_id,
-			  err.text);
+	timers_rows_soon(request->d);
 	request_log(request);
 }
 
@@ -153,7 +150,7 @@ void request_settle(struct request *request, enum larder_outcome outcome, const 
 	    request_save(request, outcome, &err))
 		log_event(LOG_LEVEL_ERR, "job.save", "job=%u error=\"%s\"", request->key.job_id,
 			  err.text);
-	request_wait_end(request); /* answers first: rows and a log may be slow */
+	request_wait_end(request); /* answers first: a log may be slow */
 	if (!request->starting)
 		told(request);
 }

@@ -84,8 +84,8 @@ struct request_params {
  * released). */
 int request_start(struct larderd *d, const struct request_params *params, struct request **out,
 		  struct larder_error *err);
-/* After who asked was answered, which no answer waits for: the rows of what was granted are made,
- * and an outcome that was there at once is logged. */
+/* After who asked was answered: logs an outcome that was there at once, which no answer waits for,
+ * nor for the rows of what was granted. */
 void request_started(struct request *request);
 struct request *request_get(struct larderd *d, uint32_t job_id, uint32_t run);
 /* The latest run of the job. */

@@ -20,6 +20,7 @@
 #define SPACE_MS   10000
 #define METRICS_MS 15000
 #define CONF_MS	   300000
+#define ROWS_US	   1000 /* after an answer: who got it is running by then */
 
 /* A tenth of jitter, so that a fleet that was started at once does not ask at once. */
 static int again(sd_event_source *source, int64_t ms)
@@ -118,6 +119,37 @@ static int add(struct larderd *d, sd_event_source **source, int64_t first_ms,
 	return rc < 0 ? larder_error_set(err, rc, "timer: %s", strerror(-rc)) : 0;
 }
 
+static int on_rows(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct larderd *d = arg;
+	struct larder_error err = {0};
+
+	(void)source;
+	(void)usec;
+	if (inventory_settle(d->inv, &err)) /* and again before anything may be evicted */
+		log_event(LOG_LEVEL_ERR, "grant.owed", "error=\"%s\"", err.text);
+	return 0;
+}
+
+/*
+ * Not at once: who was answered may wait for the processor that this thread has. Not late either: a
+ * transaction that comes first makes the rows itself, and takes as much longer.
+ */
+void timers_rows_soon(struct larderd *d)
+{
+	int rc;
+
+	if (!inventory_owes(d->inv))
+		return;
+	if (!d->rows_timer)
+		rc = sd_event_add_time_relative(d->event, &d->rows_timer, CLOCK_MONOTONIC, ROWS_US,
+						ROWS_US, on_rows, d);
+	else if ((rc = sd_event_source_set_time_relative(d->rows_timer, ROWS_US)) >= 0)
+		rc = sd_event_source_set_enabled(d->rows_timer, SD_EVENT_ONESHOT);
+	if (rc < 0)
+		on_rows(NULL, 0, d);
+}
+
 int timers_start(struct larderd *d, struct larder_error *err)
 {
 	srandom((unsigned int)(clock_mono_ms() ^ (int64_t)strlen(d->node)));
@@ -137,4 +169,5 @@ void timers_stop(struct larderd *d)
 	sd_event_source_disable_unref(d->space_timer);
 	sd_event_source_disable_unref(d->metrics_timer);
 	sd_event_source_disable_unref(d->scrub_timer);
+	d->rows_timer = sd_event_source_disable_unref(d->rows_timer);
 }

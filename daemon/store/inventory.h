@@ -278,7 +278,7 @@ int inventory_job_delete(struct inventory *inv, uint32_t job_id, uint32_t run_ma
  * --- grants: a job's leases, uses, counts, events and row at once, when all of it is here and
  * READY (outcome READY in its row). inventory_grant writes a record that outlives a kill, which is
  * much less work than a transaction: the job may be told then. The rows are made by
- * inventory_settle, to be called as soon as it was; whatever begins a transaction or asks for
+ * inventory_settle, to be called soon after; whatever begins a transaction or asks for
  * leases and jobs makes them first, and fails while they cannot be made. Not inside a transaction
  * (assert). On failure nothing is granted (-E2BIG: more than a record holds): a transaction may do
  * instead.
@@ -298,6 +298,8 @@ struct inv_grant {
 int inventory_grant(struct inventory *inv, const struct inv_grant *grant, struct larder_error *err);
 /* Nothing to do is 0. */
 int inventory_settle(struct inventory *inv, struct larder_error *err);
+/* Are there rows still to be made? */
+bool inventory_owes(const struct inventory *inv);
 
 /* --- pins */
 typedef int (*inventory_pin_fn)(const struct inv_pin *pin, void *arg);

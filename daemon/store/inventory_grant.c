@@ -292,6 +292,11 @@ int inventory_settle(struct inventory *inv, struct larder_error *err)
 	return inv_owe_nothing(inv, err);
 }
 
+bool inventory_owes(const struct inventory *inv)
+{
+	return inv->owed->len > 0;
+}
+
 /* --- the file */
 
 /* Its blocks are there from now on, so that a full disk refuses no grant. No harm if it fails. */
