@@ -394,11 +394,13 @@ runs() { larder status --json | jq -e '.transfers[] | select(.dataset == "big:v1
 	dataset big:v1 10 4000000
 	dataset a:v1 2 1000
 	dataset b:v1 2 1000
-	daemon_start 'max_transfers = 1' 'transfer_bandwidth = "20M"'
+	daemon_start 'max_transfers = 1' 'transfer_bandwidth = "50K"' # 800 seconds
 	larder stage -q big:v1
 	poll 10 runs
 	larder stage -q a:v1
 	larder stage -q --priority 5 b:v1
+	sed -i '/^transfer_bandwidth/d' "$T/larder.conf"
+	larder reload
 	larder wait -q a:v1 b:v1
 	equal "$(begun)" 'big:v1 b:v1 a:v1'
 	cp "$BUILD/larder" "$T/larder"
