@@ -15,8 +15,8 @@
 #include "xfer/way.h"
 
 #define PROBE_BYTES (UINT64_C(128) << 20) /* of each way, before it is judged */
-#define ENOUGH	    0.7 /* of the other's rate: the frugal way leaves the processor to jobs */
-#define AGAIN	    16u /* shards, after which a decision for the lavish way is looked at anew */
+#define ENOUGH	    0.5 /* of the other's rate: the frugal way leaves the processor to jobs */
+#define AGAIN	    8u	/* shards, after which a decision for the lavish way is looked at anew */
 
 #ifndef NFS_SUPER_MAGIC
 #define NFS_SUPER_MAGIC 0x6969

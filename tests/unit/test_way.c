@@ -102,8 +102,8 @@ static void test_a_probe_decides(void **state)
 	(void)state;
 	ways_init(&ways, true);
 	assert_int_equal(probed_same(&ways, 1, 100, 50), WAY_PAST);
-	assert_int_equal(probed_same(&ways, 2, 100, 150), WAY_BUFFERED);
-	assert_int_equal(probed_same(&ways, 3, 100, 130), WAY_PAST); /* less processor time */
+	assert_int_equal(probed_same(&ways, 2, 100, 220), WAY_BUFFERED);
+	assert_int_equal(probed_same(&ways, 3, 100, 180), WAY_PAST); /* less processor time */
 	/* each pair has its own */
 	assert_int_equal(ways_choose(&ways, PLACE_SAME, same(1)).way, WAY_PAST);
 	assert_int_equal(ways_choose(&ways, PLACE_SAME, same(2)).way, WAY_BUFFERED);
@@ -118,15 +118,15 @@ static void test_a_lavish_choice_is_looked_at_again(void **state)
 
 	(void)state;
 	ways_init(&ways, true);
-	assert_int_equal(probed_same(&ways, 1, 100, 200), WAY_BUFFERED);
-	for (int i = 0; i < 160; i++)
-		probes += bring(&ways, PLACE_SAME, same(1), 100, 200).probing;
-	assert_int_equal(probes, 20); /* one of each way in sixteen */
+	assert_int_equal(probed_same(&ways, 1, 100, 300), WAY_BUFFERED);
+	for (int i = 0; i < 80; i++)
+		probes += bring(&ways, PLACE_SAME, same(1), 100, 300).probing;
+	assert_int_equal(probes, 20); /* one of each way in eight */
 	assert_int_equal(ways_choose(&ways, PLACE_SAME, same(1)).way, WAY_BUFFERED);
-	for (int i = 0; i < 48; i++)
-		bring(&ways, PLACE_SAME, same(1), 400, 200);
+	for (int i = 0; i < 24; i++)
+		bring(&ways, PLACE_SAME, same(1), 500, 200);
 	for (int i = 0; i < 32; i++) {
-		struct way_choice choice = bring(&ways, PLACE_SAME, same(1), 400, 200);
+		struct way_choice choice = bring(&ways, PLACE_SAME, same(1), 500, 200);
 
 		assert_int_equal(choice.way, WAY_PAST);
 		assert_false(choice.probing);
@@ -142,7 +142,7 @@ static void test_a_probe_of_two_devices(void **state)
 	(void)state;
 	ways_init(&ways, true);
 	assert_int_equal(probed(&ways, PLACE_OTHER, two(1), 100, 50), WAY_PAST);
-	assert_int_equal(probed(&ways, PLACE_OTHER, two(2), 100, 160), WAY_DIRECT);
+	assert_int_equal(probed(&ways, PLACE_OTHER, two(2), 100, 220), WAY_DIRECT);
 	assert_int_equal(ways_choose(&ways, PLACE_OTHER, two(1)).way, WAY_PAST);
 	ways_fini(&ways);
 }
@@ -159,7 +159,7 @@ static void test_without_depth(void **state)
 	assert_int_equal(choice.way, WAY_DIRECT);
 	assert_false(choice.probing);
 	assert_int_equal(probed_same(&ways, 1, 100, 50), WAY_DIRECT);
-	assert_int_equal(probed_same(&ways, 2, 100, 150), WAY_BUFFERED);
+	assert_int_equal(probed_same(&ways, 2, 100, 220), WAY_BUFFERED);
 	ways_fini(&ways);
 }
 
