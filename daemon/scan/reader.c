@@ -1,7 +1,7 @@
 /*
- * Owns: reading and digesting an origin's files with several threads, each a file or some small
- * ones at a time. Must not: write anything; take a digest of a file that changed meanwhile. Called
- * by: scan.c.
+ * Owns: reading and digesting an origin's files with several threads, each one or a few at a time.
+ * Must not: write anything; take a digest of a file that changed meanwhile.
+ * Called by: scan.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -99,7 +99,7 @@ static int read_past(struct reading *r, int fd, struct larder_error *err)
 	size_t len;
 	int rc = 0;
 
-	if (!batch_begins_past(&r->batch, fd, size))
+	if (size <= READ_BYTES || !batch_begins_past(&r->batch, fd, size))
 		return 0;
 	while (!rc && r->got < size && (len = batch_read_pieces(&r->batch, fd, r->got, size)) > 0)
 		rc = take_bytes(r, r->batch.memory.base, len, err);
@@ -111,7 +111,7 @@ static int read_past(struct reading *r, int fd, struct larder_error *err)
 static int read_all(struct reading *r, int fd, struct larder_error *err)
 {
 	ssize_t len;
-	int rc = r->record->size > READ_BYTES ? read_past(r, fd, err) : 0;
+	int rc = read_past(r, fd, err);
 
 	if (rc)
 		return rc;
@@ -286,7 +286,6 @@ static bool next_batch(struct readers *readers, struct batch *batch)
 {
 	struct record *record = NULL;
 
-	batch->n = 0;
 	pthread_mutex_lock(&readers->lock);
 	while (!readers->rc && !(readers->open && (record = peek_record(readers))) &&
 	       !(readers->open && readers->complete))
@@ -331,7 +330,7 @@ static void *reader_thread(void *arg)
 		readers_fail(readers, -ENOMEM, &err);
 		return NULL;
 	}
-	batch_init(&r.batch, readers->source);
+	batch_init(&r.batch, readers->local);
 	while (!rc && next_batch(readers, &r.batch))
 		rc = digest_batch(&r, &err);
 	if (rc)

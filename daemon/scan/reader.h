@@ -20,6 +20,7 @@ struct readers {
 	pthread_cond_t change, large_less;
 	struct records records; /* guarded by lock while threads run */
 	size_t next;		/* the first that no thread took */
+	bool local;		/* the origin is on a local disk; set before threads run */
 	bool open;		/* may be read: not while digests may yet be taken over */
 	bool complete;		/* no more will be added */
 	int rc;			/* the first failure */

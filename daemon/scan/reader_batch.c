@@ -4,41 +4,24 @@
  * Must not: have words for a failure: what did not come is opened or read again by itself.
  * Called by: reader.c.
  */
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "larder/cleanup.h"
 #include "scan/reading.h"
 
-#define PIECE_BYTES ((size_t)512 * 1024)      /* of a large file */
-#define HUGE_BYTES  ((size_t)2 * 1024 * 1024) /* a huge page: a file in it is one piece of memory  \
-					       */
+#define PIECE_BYTES ((size_t)512 * 1024) /* of a large file */
+#define ROOM_BYTES  (4 * PIECE_BYTES)
 
-static void let_go(struct batch *batch)
+void batch_init(struct batch *batch, bool local)
 {
-	if (batch->mapping)
-		munmap(batch->mapping, 2 * HUGE_BYTES);
-	batch->mapping = NULL;
-}
-
-void batch_init(struct batch *batch, const struct source *source)
-{
-	unsigned char *base;
-
 	*batch = (struct batch){0};
-	if (!source->ops->open_shard)
+	if (!local)
 		return;
-	base = mmap(NULL, 2 * HUGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-		    0);
-	if (base == MAP_FAILED)
-		return;
-	batch->mapping = base;
-	base += -(uintptr_t)base & (HUGE_BYTES - 1);
-	madvise(base, HUGE_BYTES, MADV_HUGEPAGE); /* a wish */
-	batch->memory = (struct engine_memory){.base = base, .block = HUGE_BYTES, .n = 1};
-	if (engine_uring.open(&batch->memory, &batch->engine, NULL)) {
+	batch->memory = (struct engine_memory){
+		.base = engine_map(&batch->mapping, ROOM_BYTES), .block = ROOM_BYTES, .n = 1};
+	if (!batch->memory.base || engine_uring.open(&batch->memory, &batch->engine, NULL)) {
 		batch->engine = NULL;
-		let_go(batch);
+		engine_unmap(&batch->mapping);
 	}
 }
 
@@ -46,20 +29,18 @@ void batch_fini(struct batch *batch)
 {
 	if (batch->engine)
 		batch->engine->ops->close(batch->engine);
-	let_go(batch);
+	engine_unmap(&batch->mapping);
 }
 
 bool batch_takes(const struct batch *batch, const struct record *record)
 {
-	size_t used = batch->n ? batch->used : 0;
-
 	return batch->engine && batch->n < ENGINE_WHOLES && record->size <= READ_BYTES &&
-	       used + ENGINE_ROOM(record->size) <= HUGE_BYTES;
+	       batch->used + ENGINE_ROOM(record->size) <= ROOM_BYTES;
 }
 
 void batch_add(struct batch *batch, struct record *record)
 {
-	batch->used = (batch->n ? batch->used : 0) + ENGINE_ROOM(record->size);
+	batch->used += ENGINE_ROOM(record->size);
 	batch->records[batch->n] = record;
 	batch->fds[batch->n] = -1;
 	batch->data[batch->n++] = NULL;
@@ -70,6 +51,8 @@ void batch_close(struct batch *batch)
 	for (unsigned int i = 0; i < batch->n; i++)
 		if (batch->fds[i] >= 0)
 			close(take_fd(&batch->fds[i]));
+	batch->n = 0;
+	batch->used = 0;
 }
 
 static unsigned int open_all(struct batch *batch, struct source *source,
@@ -102,7 +85,7 @@ void batch_read(struct batch *batch, struct source *source)
 	unsigned int whose[ENGINE_WHOLES];
 	unsigned int count = 0;
 
-	if (batch->engine && batch->used <= HUGE_BYTES)
+	if (batch->engine && batch->used <= ROOM_BYTES)
 		count = open_all(batch, source, wholes, whose);
 	if (!count || !engine_on_block_device(wholes[0].in))
 		return;
@@ -125,11 +108,11 @@ bool batch_begins_past(const struct batch *batch, int fd, uint64_t size)
 
 size_t batch_read_pieces(struct batch *batch, int fd, uint64_t offset, uint64_t size)
 {
-	struct engine_whole pieces[HUGE_BYTES / PIECE_BYTES];
+	struct engine_whole pieces[ROOM_BYTES / PIECE_BYTES];
 	unsigned int n = 0;
 	size_t got = 0;
 
-	for (uint64_t at = offset; n < HUGE_BYTES / PIECE_BYTES && at < size; n++) {
+	for (uint64_t at = offset; n < ROOM_BYTES / PIECE_BYTES && at < size; n++) {
 		size_t len = size - at < PIECE_BYTES ? (size_t)(size - at) : PIECE_BYTES;
 
 		pieces[n] = (struct engine_whole){

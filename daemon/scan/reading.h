@@ -16,10 +16,10 @@ struct batch {
 	int fds[ENGINE_WHOLES];			  /* -1: to be opened by itself */
 	const unsigned char *data[ENGINE_WHOLES]; /* all of the file; NULL: to be read */
 	unsigned int n;
-	size_t used;   /* of the memory */
-	void *mapping; /* NULL: none yet */
+	size_t used; /* of the memory */
+	struct engine_mapping mapping;
 	struct engine_memory memory;
-	struct engine *engine; /* NULL: none yet, or none here */
+	struct engine *engine; /* NULL: none here */
 };
 
 struct reading {
@@ -34,8 +34,8 @@ struct reading {
 };
 
 /* --- reader_batch.c */
-/* Memory and a ring, where small files can be read many at once. */
-void batch_init(struct batch *batch, const struct source *source);
+/* Memory and a ring, where the origin is on a local disk and this kernel has rings. */
+void batch_init(struct batch *batch, bool local);
 void batch_fini(struct batch *batch);
 /* May it go along with those that the batch has? */
 bool batch_takes(const struct batch *batch, const struct record *record);
@@ -48,7 +48,7 @@ bool batch_begins_past(const struct batch *batch, int fd, uint64_t size);
 /* From offset on into batch->memory, up to where something is missing: how much. 0: nothing came,
  * and it is to be read without O_DIRECT. Takes the memory of what batch_read read. */
 size_t batch_read_pieces(struct batch *batch, int fd, uint64_t offset, uint64_t size);
-/* Closes what nobody has taken. */
+/* Closes what nobody has taken; the batch is empty then. */
 void batch_close(struct batch *batch);
 
 #endif

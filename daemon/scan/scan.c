@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "core/manifest.h"
@@ -17,6 +16,7 @@
 #include "scan/records.h"
 #include "scan/rights.h"
 #include "scan/scan.h"
+#include "xfer/engine.h"
 
 #define LISTERS_MAX 16u /* threads that list: stat calls, not bytes */
 
@@ -26,12 +26,13 @@ static bool on_local_disk(const struct scan_params *params)
 	const struct source_ops *kind = origin_kind(params->origin);
 	struct stat st;
 
-	return kind && kind->open_shard && stat(params->origin, &st) == 0 && major(st.st_dev) != 0;
+	return kind && kind->open_shard && stat(params->origin, &st) == 0 &&
+	       engine_is_block_device(st.st_dev);
 }
 
-static unsigned int thread_count(const struct scan_params *params)
+static unsigned int thread_count(const struct scan_params *params, bool local)
 {
-	long least = on_local_disk(params) ? 8 : 32;
+	long least = local ? 8 : 32;
 	long n =
 		params->threads ? (long)params->threads : least / 4 * sysconf(_SC_NPROCESSORS_ONLN);
 
@@ -169,7 +170,7 @@ static bool any_undigested(const struct records *records)
 /* Without an earlier manifest files are read while others are still being found. */
 static int gather(struct readers *readers, struct larder_error *err)
 {
-	unsigned int threads = thread_count(readers->params);
+	unsigned int threads = thread_count(readers->params, readers->local);
 	bool again = readers->params->earlier_manifest_fd >= 0;
 	struct larder_error why = {0};
 	/* a first use reads nothing here */
@@ -218,6 +219,7 @@ int scan_run(const struct scan_params *params, int out_fd, struct larder_manifes
 {
 	struct readers readers = {
 		.params = params,
+		.local = on_local_disk(params),
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.change = PTHREAD_COND_INITIALIZER,
 		.large_less = PTHREAD_COND_INITIALIZER,

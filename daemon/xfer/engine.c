@@ -1,12 +1,13 @@
 /*
- * Owns: what the engines share: direct descriptors, blocking writes, the sentences of failures.
+ * Owns: what the engines share: memory, direct descriptors, blocking writes, failures' sentences.
  * Must not: know transfers or pools.
- * Called by: sync.c, uring.c, shard.c.
+ * Called by: sync.c, uring.c, pool.c, pair.c, batch.c, shard.c; scan.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/syscall.h>
@@ -17,6 +18,28 @@
 #ifndef SYS_cachestat
 #define SYS_cachestat 451 /* on every machine; Linux 6.5 */
 #endif
+
+#define HUGE_BYTES ((size_t)2 * 1024 * 1024) /* a huge page */
+
+unsigned char *engine_map(struct engine_mapping *mapping, size_t bytes)
+{
+	unsigned char *memory = mmap(NULL, bytes + HUGE_BYTES, PROT_READ | PROT_WRITE,
+				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return NULL;
+	*mapping = (struct engine_mapping){memory, bytes + HUGE_BYTES};
+	memory += -(uintptr_t)memory & (HUGE_BYTES - 1);
+	madvise(memory, bytes, MADV_HUGEPAGE); /* a wish */
+	return memory;
+}
+
+void engine_unmap(struct engine_mapping *mapping)
+{
+	if (mapping->at)
+		munmap(mapping->at, mapping->bytes);
+	*mapping = (struct engine_mapping){0};
+}
 
 bool engine_is_direct(int out)
 {
@@ -56,11 +79,16 @@ bool engine_is_cached(int fd, uint64_t size)
 	       pages.cached * (uint64_t)page > size / 2;
 }
 
+bool engine_is_block_device(dev_t device)
+{
+	return major(device) != 0;
+}
+
 bool engine_on_block_device(int fd)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && major(st.st_dev) != 0;
+	return fstat(fd, &st) == 0 && engine_is_block_device(st.st_dev);
 }
 
 void engine_read_past(struct engine *engine, struct engine_whole *wholes, unsigned int n)

@@ -24,6 +24,19 @@ struct engine_memory {
 	unsigned int n;
 };
 
+/* Where an engine's memory comes from; zeros: nothing is mapped. */
+struct engine_mapping {
+	void *at;
+	size_t bytes;
+};
+/*
+ * So many bytes, in huge pages where there are such: a block is one piece for the device then, and
+ * not 256. Of small pages a request takes no more than the device has segments: a block of 1 MiB
+ * went as two. NULL: no memory.
+ */
+unsigned char *engine_map(struct engine_mapping *mapping, size_t bytes);
+void engine_unmap(struct engine_mapping *mapping);
+
 enum engine_side { ENGINE_SOURCE, ENGINE_SINK };
 
 /* One shard under way. Descriptors are borrowed. Stays where it is: a digest_state may not move. */
@@ -96,7 +109,9 @@ int engine_drop_direct(int out);
 void engine_set_direct(int fd, bool direct);
 /* Is most of it in the page cache? Then it is read from there. Kernels that cannot tell: no. */
 bool engine_is_cached(int fd, uint64_t size);
-/* Has its file system a block device below it, on which the depth of a queue tells? */
+/* Is that a block device below a file system, on which the depth of a queue tells? And: a file's.
+ */
+bool engine_is_block_device(dev_t device);
 bool engine_on_block_device(int fd);
 /* Whole files, those that are not cached past the page cache (in is O_DIRECT then). */
 void engine_read_past(struct engine *engine, struct engine_whole *wholes, unsigned int n);

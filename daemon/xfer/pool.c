@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "xfer/manners.h"
@@ -22,7 +21,6 @@
 #define BLOCK_MAX	((size_t)1024 * 1024)
 #define BLOCKS_MIN	4u /* of a lane: else the block is made smaller */
 #define LANE_MIN	((size_t)64 * 1024)
-#define HUGE_BYTES	((size_t)2 * 1024 * 1024) /* a huge page */
 
 void pool_lock(struct xfer_pool *pool)
 {
@@ -120,24 +118,6 @@ void pool_remove(struct xfer_pool *pool, struct transfer *transfer)
 	pthread_mutex_unlock(&pool->lock);
 }
 
-/*
- * In huge pages where there are such: a block is one piece for the device then, and not 256. Of
- * small pages a request takes no more than the device has segments: a block of 1 MiB went as two.
- */
-static unsigned char *map_memory(struct xfer_pool *pool, size_t bytes)
-{
-	unsigned char *memory = mmap(NULL, bytes + HUGE_BYTES, PROT_READ | PROT_WRITE,
-				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (memory == MAP_FAILED)
-		return NULL;
-	pool->memory = memory;
-	pool->memory_bytes = bytes + HUGE_BYTES;
-	memory += -(uintptr_t)memory & (HUGE_BYTES - 1);
-	madvise(memory, bytes, MADV_HUGEPAGE); /* a wish */
-	return memory;
-}
-
 /* Shares the memory out. Touched only when used, so an idle pool costs nothing. */
 static int share_memory(struct xfer_pool *pool, uint64_t bytes)
 {
@@ -154,7 +134,7 @@ static int share_memory(struct xfer_pool *pool, uint64_t bytes)
 	while (lane / block < BLOCKS_MIN)
 		block /= 2; /* ends at 16 KiB: LANE_MIN is 4 of them */
 	lane -= lane % block;
-	base = map_memory(pool, pool->n_lanes * lane);
+	base = engine_map(&pool->mapping, pool->n_lanes * lane);
 	if (!base)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < pool->n_lanes; i++) {
@@ -254,8 +234,7 @@ void xfer_pool_destroy(struct xfer_pool *pool)
 	pthread_mutex_unlock(&pool->lock);
 	for (unsigned int i = 0; i < pool->started; i++)
 		pthread_join(pool->lanes[i].thread, NULL);
-	if (pool->memory)
-		munmap(pool->memory, pool->memory_bytes);
+	engine_unmap(&pool->mapping);
 	free(pool->lanes);
 	ways_fini(&pool->ways);
 	limit_fini(&pool->limit);

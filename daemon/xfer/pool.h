@@ -18,8 +18,7 @@ struct xfer_pool {
 	unsigned int n_lanes, started;
 	unsigned int per_transfer;
 	unsigned int flows; /* of one transfer: threads with many small shards under way */
-	unsigned char *memory;
-	size_t memory_bytes;
+	struct engine_mapping mapping; /* the lanes' memory */
 	size_t small_bytes;
 	bool uring;
 	struct xfer_manners manners; /* the cgroup is borrowed */

@@ -20,6 +20,7 @@
 
 #include "skip.h"
 
+#include "inventory_help.h"
 #include "scratch.h"
 #include "store/inventory.h"
 
@@ -30,13 +31,6 @@ struct world {
 	struct inventory *inv;
 	struct larder_error err;
 };
-
-#define ok(call)                                                                                   \
-	do {                                                                                       \
-		int rc_ = (call);                                                                  \
-		if (rc_)                                                                           \
-			fail_msg("%s: %d %s", #call, rc_, w->err.text);                            \
-	} while (0)
 
 static int setup(void **state)
 {

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "inventory_help.h"
 #include "scratch.h"
 #include "store/inventory.h"
 
@@ -25,13 +26,6 @@ struct world {
 	struct larder_error err;
 	uint64_t tree[2];
 };
-
-#define ok(call)                                                                                   \
-	do {                                                                                       \
-		int rc_ = (call);                                                                  \
-		if (rc_)                                                                           \
-			fail_msg("%s: %d %s", #call, rc_, w->err.text);                            \
-	} while (0)
 
 static uint64_t ready_tree(struct world *w, const char *name)
 {

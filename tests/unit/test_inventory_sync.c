@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "inventory_help.h"
 #include "scratch.h"
 #include "store/inventory.h"
 
@@ -173,13 +174,6 @@ struct world {
 	struct inventory *inv;
 	struct larder_error err;
 };
-
-#define ok(call)                                                                                   \
-	do {                                                                                       \
-		int rc_ = (call);                                                                  \
-		if (rc_)                                                                           \
-			fail_msg("%s: %d %s", #call, rc_, w->err.text);                            \
-	} while (0)
 
 static void watch(const char *dir)
 {
