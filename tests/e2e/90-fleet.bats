@@ -13,8 +13,9 @@ teardown()
 {
 	local pid
 	for pid in "${MUNGED[@]}"; do
-		pkill -P "$pid" || true # faketime stays as the parent of what it runs
-		kill "$pid" 2>/dev/null || true
+		# faketime is the parent of what it runs, and removes its shared memory when that ends
+		pkill -P "$pid" || kill "$pid" 2>/dev/null || true
+		wait "$pid" 2>/dev/null || true
 	done
 	place_teardown
 }
