@@ -15,7 +15,7 @@
 #include "ctl/ctl.h"
 #include "ctl/network.h"
 #include "ctl/whole.h"
-#include "larder/cleanup.h"
+#include "larder/beside.h"
 
 #define PROGRAM "larder-whole"
 
@@ -55,18 +55,15 @@ static void words_free(char **words)
  */
 static void start(char **words)
 {
-	static const char *const places[] = {"", "../libexec/larder/"};
-	char own[PATH_MAX], path[PATH_MAX + 64];
-	ssize_t len = readlink("/proc/self/exe", own, sizeof(own) - 1);
-	char *slash;
+	static const char *const places[] = {PROGRAM, "../libexec/larder/" PROGRAM};
+	char buf[PATH_MAX];
 
-	own[len > 0 ? len : 0] = '\0';
-	slash = strrchr(own, '/');
-	for (size_t i = 0; slash && i < sizeof(places) / sizeof(places[0]); i++) {
-		slash[1] = '\0';
-		snprintf(path, sizeof(path), "%s%s" PROGRAM, own, places[i]);
-		execv(path, words);
-		if (errno != ENOENT)
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		const char *path = larder_beside(places[i], buf, sizeof(buf));
+
+		if (path)
+			execv(path, words);
+		if (path && errno != ENOENT)
 			return;
 	}
 	execv(LARDER_LIBEXECDIR "/" PROGRAM, words);

@@ -73,7 +73,7 @@ static int start(struct prolog_alive *alive, const char *helper)
 
 struct prolog_alive *prolog_alive_create(const char *helper, uint32_t job_id)
 {
-	struct prolog_alive *alive = *helper ? calloc(1, sizeof(*alive)) : NULL;
+	struct prolog_alive *alive = helper && *helper ? calloc(1, sizeof(*alive)) : NULL;
 
 	if (!alive)
 		return NULL;

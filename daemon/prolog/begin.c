@@ -12,6 +12,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "larder/beside.h"
 #include "prolog/prolog.h"
 
 #define STAGE "larder-prolog-stage"
@@ -30,19 +31,14 @@ static bool nothing_to_do(void)
 /* Beside this program. Returns only when that is not to be had. */
 static void stage(char **argv)
 {
-	char path[PATH_MAX + sizeof(STAGE)];
-	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
-	char *slash;
+	char buf[PATH_MAX];
+	const char *path = larder_beside(STAGE, buf, sizeof(buf));
 
-	path[n > 0 ? n : 0] = '\0';
-	slash = strrchr(path, '/');
-	if (!slash)
-		return;
-	strcpy(slash + 1, STAGE);
-	execv(path, argv);
+	if (path)
+		execv(path, argv);
 	openlog("larder-prolog-slurmctld", LOG_PID, LOG_DAEMON);
-	syslog(LOG_ERR, "cannot start %s: %s; jobs are not staged for: install all of Larder", path,
-	       strerror(errno));
+	syslog(LOG_ERR, "cannot start %s: %s; jobs are not staged for: install all of Larder",
+	       path ? path : STAGE, strerror(errno));
 }
 
 int main(int argc, char **argv)

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "larder/beside.h"
 #include "larder/clock.h"
 #include "larder/text.h"
 #include "larder/wire.h"
@@ -36,20 +37,6 @@ static void on_alarm(int signal)
 {
 	(void)signal;
 	_exit(0);
-}
-
-/* larder-slurm-helper beside this program. */
-static const char *own_helper(char path[PATH_MAX])
-{
-	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
-	char *slash;
-
-	path[n > 0 ? n : 0] = '\0';
-	slash = strrchr(path, '/');
-	if (!slash || (size_t)(slash - path) + sizeof("/larder-slurm-helper") > PATH_MAX)
-		return "";
-	strcpy(slash, "/larder-slurm-helper");
-	return path;
 }
 
 static const struct argp_option table[] = {
@@ -183,7 +170,7 @@ int main(int argc, char **argv)
 		.port = 6830,
 		.sched_user = "larder",
 		.munge_socket = "",
-		.helper = own_helper(helper),
+		.helper = larder_beside("larder-slurm-helper", helper, sizeof(helper)),
 	};
 
 	openlog("larder-prolog-slurmctld", LOG_PID, LOG_DAEMON);
