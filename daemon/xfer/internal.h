@@ -104,6 +104,7 @@ struct lane {
 	struct xfer_pool *pool;
 	pthread_t thread;
 	struct engine_memory memory;
+	bool used;		     /* since it last gave its memory back */
 	bool spoilt;		     /* what a batch has in it is there no more */
 	struct engine *sync, *uring; /* opened when first needed */
 };

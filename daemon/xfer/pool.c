@@ -118,7 +118,8 @@ void pool_remove(struct xfer_pool *pool, struct transfer *transfer)
 	pthread_mutex_unlock(&pool->lock);
 }
 
-/* Shares the memory out. Touched only when used, so an idle pool costs nothing. */
+/* Shares the memory out. Touched only when used and given back after it: an idle pool costs
+ * nothing. */
 static int share_memory(struct xfer_pool *pool, uint64_t bytes)
 {
 	size_t lane, block;
@@ -193,6 +194,7 @@ int xfer_pool_create(const struct xfer_pool_params *params, struct xfer_pool **o
 {
 	struct xfer_pool *pool = calloc(1, sizeof(*pool));
 	unsigned int threads = params->threads ? params->threads : THREADS_DEFAULT;
+	pthread_condattr_t attr;
 	int rc = -ENOMEM;
 
 	if (!pool)
@@ -204,7 +206,10 @@ int xfer_pool_create(const struct xfer_pool_params *params, struct xfer_pool **o
 	pool->flows = flows_of(pool->per_transfer);
 	pool->options = params->options;
 	pthread_mutex_init(&pool->lock, NULL);
-	pthread_cond_init(&pool->change, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&pool->change, &attr);
+	pthread_condattr_destroy(&attr);
 	choose_engine(pool, params->no_uring);
 	ways_init(&pool->ways, pool->uring);
 	manners_check_cgroup(pool->manners.cgroup, &pool->problem);

@@ -7,8 +7,14 @@
  * gives its thread back after a slice when others wait. There are two threads more than one
  * transfer may use: an origin that hangs does not stop the others at once.
  */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "larder/clock.h"
 #include "xfer/manners.h"
 #include "xfer/pool.h"
+
+#define REST_MS 2000 /* without work, until a thread gives its memory back */
 
 enum turn_kind { TURN_NONE, TURN_FEED, TURN_ITEM, TURN_DROP, TURN_FINISH };
 
@@ -230,6 +236,34 @@ static void close_engines(struct lane *lane)
 		lane->sync->ops->close(lane->sync);
 	if (lane->uring)
 		lane->uring->ops->close(lane->uring);
+	lane->sync = lane->uring = NULL;
+}
+
+/* What lies idle is better with the jobs. The ring goes first: its buffers are these very pages. */
+static void lane_rest(struct lane *lane)
+{
+	close_engines(lane);
+	madvise(lane->memory.base, lane->memory.block * lane->memory.n, MADV_DONTNEED);
+	lane->used = false;
+}
+
+/* Under the lock, which is let go meanwhile. Also returns when there is nothing yet. */
+static void wait_for_work(struct lane *lane)
+{
+	struct xfer_pool *pool = lane->pool;
+	int64_t until = clock_mono_ms() + REST_MS;
+	struct timespec at = {.tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000};
+	int rc;
+
+	pool->idle++;
+	rc = lane->used ? pthread_cond_timedwait(&pool->change, &pool->lock, &at)
+			: pthread_cond_wait(&pool->change, &pool->lock);
+	pool->idle--;
+	if (rc != ETIMEDOUT)
+		return;
+	pthread_mutex_unlock(&pool->lock);
+	lane_rest(lane);
+	pthread_mutex_lock(&pool->lock);
 }
 
 int lane_engine(struct lane *lane, bool uring, struct engine **engine, struct larder_error *err)
@@ -261,11 +295,10 @@ void *lane_thread(void *arg)
 		struct turn turn = next_turn(pool);
 
 		if (turn.kind == TURN_NONE) {
-			pool->idle++;
-			pthread_cond_wait(&pool->change, &pool->lock);
-			pool->idle--;
+			wait_for_work(lane);
 			continue;
 		}
+		lane->used = true;
 		pthread_mutex_unlock(&pool->lock);
 		take_turn(lane, &turn);
 		pthread_mutex_lock(&pool->lock);

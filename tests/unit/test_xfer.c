@@ -863,6 +863,65 @@ static void test_a_batch_outlives_a_second_read(void **state)
 	twist_reset();
 }
 
+/* Kilobytes of this process that no file stands behind. */
+static long anonymous_kb(void)
+{
+	FILE *status = fopen("/proc/self/status", "re");
+	char line[128];
+	long kb = -1;
+
+	assert_non_null(status);
+	while (kb < 0 && fgets(line, sizeof(line), status))
+		sscanf(line, "RssAnon: %ld", &kb);
+	fclose(status);
+	assert_true(kb >= 0);
+	return kb;
+}
+
+static void gives_memory_back(bool no_uring)
+{
+	struct xfer_pool_params params = {
+		.threads = 2, .memory_bytes = 64 * 1024 * KB, .no_uring = no_uring};
+	struct xfer_pool *pool = NULL;
+	struct larder_error err = {0};
+	long before, most, now, enough;
+	struct run r[2];
+
+	assert_int_equal(xfer_pool_create(&params, &pool, &err), 0);
+	before = anonymous_kb();
+	for (int i = 0; i < 2; i++) {
+		run_open(&r[i]);
+		fill_origin(&r[i]);
+		world_file(r[i].world.origin, "large", (size_t)40 * 1024 * KB + 1, 7);
+		run_scan(&r[i]);
+	}
+	assert_int_equal(run_with(&r[0], pool, origins), 0);
+	most = now = anonymous_kb();
+	/* blocking, a thread has one block under way; the rest is what the allocator keeps */
+	enough = most - (no_uring ? 2048 : (most - before) / 2);
+	assert_true(most > before + 4096);
+	for (int i = 0; i < 300 && now > enough; i++) {
+		usleep(100 * 1000);
+		now = anonymous_kb();
+	}
+	assert_true(now <= enough);
+	/* and it can go on */
+	assert_int_equal(run_with(&r[1], pool, origins), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_true(world_same(r[i].world.origin, r[i].world.tree, "large"));
+		assert_true(world_same(r[i].world.origin, r[i].world.tree, "big/huge"));
+		run_close(&r[i]);
+	}
+	xfer_pool_destroy(pool);
+}
+
+static void test_gives_memory_back(void **state)
+{
+	(void)state;
+	gives_memory_back(false);
+	gives_memory_back(true);
+}
+
 static void test_cancel(void **state)
 {
 	struct xfer_pool *pool = small_pool(false, 4);
@@ -1011,6 +1070,7 @@ int main(void)
 		cmocka_unit_test(test_stream_breaks),
 		cmocka_unit_test(test_small_ones_go_together),
 		cmocka_unit_test(test_a_batch_outlives_a_second_read),
+		cmocka_unit_test(test_gives_memory_back),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_pool_goes_down),
 		cmocka_unit_test(test_failure_keeps_what_is_there),
