@@ -39,6 +39,7 @@ scale_shards() {
 		scale_step "stage" - 128 larder stage -q --wait many:v1 || return 1
 	spec=$(daemon_spec many)
 	"$BENCH_BIN/acquire" rounds acquire "$n shards" "$spec" 2000 >> "$BENCH_OUT" &&
+		sleep 3 && # idle: after two the transfers' memory has gone back
 		scale_step 'ls' 100 64 larder ls &&
 		scale_step 'show' - 64 larder show many:v1 &&
 		scale_restart 'killed: start to first answer' &&
