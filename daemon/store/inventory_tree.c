@@ -212,9 +212,11 @@ int inventory_tree_each(struct inventory *inv, const char *name, inventory_tree_
 			struct larder_error *err)
 {
 	auto_stmt st = inv_stmt(inv, name ? INV_TREE_EACH_NAME : INV_TREE_EACH);
+	struct larder_error ignored; /* who asks for leases on the way hears of it again */
 	struct inv_tree tree;
 	int rc;
 
+	(void)inv_owe_nothing(inv, &ignored); /* as a walk may not write */
 	if (name)
 		inv_bind_text(st, 1, name);
 	while ((rc = inv_step(inv, st, err)) == 1) {

@@ -347,6 +347,23 @@ static void a_file_of_another_length_says_nothing(void **state)
 	rows_are_made(w);
 }
 
+static int count_leases(const struct inv_tree *tree, void *arg)
+{
+	struct world *w = arg;
+
+	assert_int_equal(leases_of(w, tree->id), 1);
+	return 0;
+}
+
+static void who_walks_may_ask_for_leases(void **state)
+{
+	struct world *w = *state;
+
+	ok(grant(w, w->inv, 7));
+	ok(inventory_tree_each(w->inv, NULL, count_leases, w, &w->err));
+	rows_are_made(w);
+}
+
 /* The inventory was lost, and its trees are found again with other numbers. */
 static void a_record_of_a_tree_that_is_gone_stands_in_nobodys_way(void **state)
 {
@@ -426,6 +443,7 @@ int main(void)
 		TEST(a_record_that_was_settled_says_nothing_any_more),
 		TEST(a_record_that_was_cut_short_says_nothing),
 		TEST(a_file_of_another_length_says_nothing),
+		TEST(who_walks_may_ask_for_leases),
 		TEST(a_record_of_a_tree_that_is_gone_stands_in_nobodys_way),
 		TEST(while_its_rows_cannot_be_made_nobody_gets_past_it),
 		TEST(what_is_larger_than_a_record_is_not_granted),
