@@ -305,17 +305,16 @@ static void fill(struct inv_owed *owed)
 	(void)write_all(owed->fd, owed->bytes, GRANT_ROOM);
 }
 
+/* Where it is shorter than it should be, there was no room for it, and may have been for a record:
+ * zeros are read behind its end. */
 static void read_back(struct inv_owed *owed)
 {
 	ssize_t n = pread(owed->fd, owed->bytes, GRANT_ROOM, 0);
 	struct digest digest;
 	struct head head;
 
-	if (n < (ssize_t)GRANT_ROOM) {
-		memset(owed->bytes, 0, GRANT_ROOM);
+	if (n < (ssize_t)GRANT_ROOM)
 		fill(owed);
-		return;
-	}
 	memcpy(&head, owed->bytes, sizeof(head));
 	if (head.magic != GRANT_MAGIC || head.len > GRANT_ROOM - sizeof(head))
 		return;

@@ -347,6 +347,22 @@ static void a_file_of_another_length_says_nothing(void **state)
 	rows_are_made(w);
 }
 
+/* The disk was full when the file was made, and had room for a record later. */
+static void a_record_in_a_file_that_could_not_be_filled_outlives_a_kill(void **state)
+{
+	static char bytes[64 << 10];
+	struct world *w = *state;
+	size_t n;
+
+	grant_and_die(w);
+	n = read_record(w, bytes, sizeof(bytes));
+	while (n && !bytes[n - 1])
+		n--;
+	assert_int_equal(truncate(record(w), (off_t)n), 0);
+	open_it(w);
+	rows_are_made(w);
+}
+
 static int count_leases(const struct inv_tree *tree, void *arg)
 {
 	struct world *w = arg;
@@ -443,6 +459,7 @@ int main(void)
 		TEST(a_record_that_was_settled_says_nothing_any_more),
 		TEST(a_record_that_was_cut_short_says_nothing),
 		TEST(a_file_of_another_length_says_nothing),
+		TEST(a_record_in_a_file_that_could_not_be_filled_outlives_a_kill),
 		TEST(who_walks_may_ask_for_leases),
 		TEST(a_record_of_a_tree_that_is_gone_stands_in_nobodys_way),
 		TEST(while_its_rows_cannot_be_made_nobody_gets_past_it),
