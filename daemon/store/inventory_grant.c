@@ -19,7 +19,7 @@
 #include "store/inventory_sql.h"
 
 #define GRANT_NAME  "inventory.grant"
-#define GRANT_MAGIC UINT64_C(0x31544e415247444c) /* "LDGRANT1" */
+#define GRANT_MAGIC UINT64_C(0x32544e415247444c) /* "LDGRANT2" */
 #define GRANT_ROOM  ((size_t)32 << 10)		 /* a larger one takes the slow way */
 
 struct head {
@@ -98,12 +98,14 @@ static void get_copy(struct reader *r, char *out, size_t room)
 		memcpy(out, text, len + 1);
 }
 
-static void write_record(struct writer *w, const struct inv_grant *grant)
+/* seq: the last number of access that was given out, so that its rows are known by theirs. */
+static void write_record(struct writer *w, uint64_t seq, const struct inv_grant *grant)
 {
 	const struct inv_job *job = grant->job;
 	uint64_t inflation;
 
 	memcpy(&inflation, &grant->inflation, sizeof(inflation));
+	put_u64(w, seq);
 	put_u64(w, job->job_id);
 	put_u64(w, job->run);
 	put_u64(w, job->uid);
@@ -178,20 +180,27 @@ static int make_lease(struct inventory *inv, const struct inv_job *job,
 	return rc ? rc : inventory_event_add(inv, when->now_s, "acquire", "%s", get_text(r));
 }
 
-static bool rows_are_there(struct inventory *inv, const struct inv_job *job)
+/*
+ * Nothing that counts an access comes between a record and its rows. So when the first of its trees
+ * has one of a later number, the rows were made: whatever became of them since. Numbers that only a
+ * transaction knew which was rolled back are not given out again.
+ */
+static bool rows_were_made(struct inventory *inv, struct reader first_lease, uint64_t seq)
 {
 	struct larder_error ignored;
-	struct inv_job row;
+	struct inv_tree tree;
 
-	return inventory_job_get(inv, job->job_id, &row, &ignored) == 0 && row.run == job->run &&
-	       row.outcome == LARDER_OUTCOME_READY;
+	if (inv->seq < seq)
+		inv->seq = inv->seq_limit = seq;
+	return inventory_tree_get(inv, get_u64(&first_lease), &tree, &ignored) == 0 &&
+	       tree.last_seq > seq;
 }
 
 static int make_rows(struct inventory *inv, struct reader *r, bool before, struct larder_error *err)
 {
 	struct circumstances when;
 	struct inv_job job;
-	uint64_t n, inflation;
+	uint64_t n, inflation, seq = get_u64(r);
 	int rc = 0;
 
 	read_job(r, &job);
@@ -200,7 +209,7 @@ static int make_rows(struct inventory *inv, struct reader *r, bool before, struc
 	inflation = get_u64(r);
 	memcpy(&when.inflation, &inflation, sizeof(inflation));
 	n = get_u64(r);
-	if (before && rows_are_there(inv, &job))
+	if (before && rows_were_made(inv, *r, seq))
 		return 0;
 	for (uint64_t i = 0; i < n && r->at && !rc; i++)
 		rc = make_lease(inv, &job, &when, r, err);
@@ -255,7 +264,7 @@ int inv_owe_nothing(struct inventory *inv, struct larder_error *err)
 		owed->len = len;
 		return rc;
 	}
-	(void)write_all(owed->fd, &none, sizeof(none)); /* else reconcile ends that lease again */
+	(void)write_all(owed->fd, &none, sizeof(none)); /* else its number says that it is done */
 	return rc;
 }
 
@@ -270,7 +279,7 @@ int inventory_grant(struct inventory *inv, const struct inv_grant *grant, struct
 	assert(!inv->in_tx);
 	if (rc)
 		return rc;
-	write_record(&w, grant);
+	write_record(&w, inv->seq, grant);
 	if (!w.at)
 		return larder_error_set(err, E2BIG, "inventory: a grant of %zu datasets", grant->n);
 	head.len = (size_t)(w.at - owed->bytes) - sizeof(head);
