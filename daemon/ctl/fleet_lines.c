@@ -13,7 +13,6 @@
 
 #include "ctl/fleet.h"
 #include "ctl/network.h"
-#include "ctl/whole.h"
 #include "core/hostlist.h"
 
 #define AT_ONCE 256
@@ -148,11 +147,8 @@ struct fleet_line *fleet_line(struct fleet_lines *lines, size_t node)
 
 int fleet_lines_create(const struct ctl *ctl, struct fleet_lines **out, struct larder_error *err)
 {
-	struct fleet_lines *lines;
+	struct fleet_lines *lines = calloc(1, sizeof(*lines));
 
-	if (ctl->remote && whole_needed(err) != 0)
-		return -err->code;
-	lines = calloc(1, sizeof(*lines));
 	if (lines)
 		lines->addresses = calloc(ctl->n_nodes + 1, sizeof(*lines->addresses));
 	if (!lines || !lines->addresses) {

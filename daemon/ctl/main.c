@@ -12,6 +12,7 @@
 
 #include "ctl/ctl.h"
 #include "ctl/options.h"
+#include "ctl/whole.h"
 
 const struct ctl_command ctl_commands[] = {
 #define LARDER_COMMAND(verb, arguments, min, max, words, who, help)                                \
@@ -37,6 +38,17 @@ static int finish_stdout(int code)
 	return code == CTL_DONE ? CTL_FAILED : code;
 }
 
+/* Other machines are larder-whole's, which begins anew: so before a question is asked of the person
+ * or a line is said. */
+static int run(struct ctl *ctl)
+{
+	struct larder_error err = {0};
+
+	if ((ctl->remote || ctl->options.fleet) && whole_needed(&err) != 0)
+		return ctl_complain_error(&err);
+	return ctl->command->run(ctl);
+}
+
 int main(int argc, char **argv)
 {
 	struct ctl ctl = {0};
@@ -46,7 +58,7 @@ int main(int argc, char **argv)
 	setlocale(LC_CTYPE, "");
 	argp_err_exit_status = CTL_USAGE;
 	ctl_parse(&ctl, argc, argv);
-	code = finish_stdout(ctl.command->run(&ctl));
+	code = finish_stdout(run(&ctl));
 	ctl_fini(&ctl);
 	return code;
 }

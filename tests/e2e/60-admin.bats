@@ -436,6 +436,20 @@ runs() { larder status --json | jq -e '.transfers[] | select(.dataset == "big:v1
 	equal "$output" '<--catalog></c><publish><-n><--from></a b><e:v1><--alias=x>'
 }
 
+@test 'what asks other machines asks and says nothing twice' {
+	mkdir -p "$T/usr/bin" "$T/usr/libexec/larder"
+	cp "$BUILD/larder" "$T/usr/bin/larder"
+	printf '#!/bin/sh\necho handed over\n' >"$T/usr/libexec/larder/larder-whole"
+	chmod 755 "$T/usr/libexec/larder/larder-whole"
+	for words in '-w 127.0.0.9 evict --force d:v1' 'evict --fleet --force d:v1' '-w 127.0.0.9 log --trace'; do
+		# on a terminal, where a question is asked and each line shows at once
+		said=$(script -qec "$T/usr/bin/larder $words" /dev/null <<<y)
+		contains "$said" 'handed over'
+		lacks "$said" '[y/N]'
+		lacks "$said" 'larder trace'
+	done
+}
+
 @test 'larder-prolog-slurmctld: only a job that wants something staged starts larder-prolog-stage' {
 	local job
 	mkdir "$T/libexec"
