@@ -96,17 +96,25 @@ static int64_t wait_of(const char *text)
 	return larder_duration_parse(text, &ms, NULL) ? LARDER_WAIT_ALL : ms;
 }
 
+int prolog_job_specs(char *(*get)(const char *name), struct larder_spec_list *specs,
+		     struct larder_error *err)
+{
+	const char *dataset = get(OPTION("dataset")), *mode = get(OPTION("dataset_mode"));
+
+	*specs = (struct larder_spec_list){0};
+	if (!dataset || (mode && !strcmp(mode, "bypass")))
+		return -ENODATA;
+	return read_specs(dataset, get("SPANK_LARDER_FIXED"), specs, err);
+}
+
 int prolog_job_read(char *(*get)(const char *name), struct prolog_job *job,
 		    struct larder_error *err)
 {
-	const char *dataset = get(OPTION("dataset")), *mode = get(OPTION("dataset_mode"));
 	const char *nodes = get("SLURM_JOB_NODELIST");
 	int rc;
 
 	*job = (struct prolog_job){.wait_ms = wait_of(get(OPTION("dataset_wait")))};
-	if (!dataset || (mode && !strcmp(mode, "bypass")))
-		return -ENODATA;
-	rc = read_specs(dataset, get("SPANK_LARDER_FIXED"), &job->specs, err);
+	rc = prolog_job_specs(get, &job->specs, err);
 	if (!rc)
 		rc = read_number(get, "SLURM_JOB_ID", &job->id, err);
 	if (!rc)

@@ -34,6 +34,10 @@ struct prolog_job {
 	int64_t wait_ms;       /* as the user said; LARDER_WAIT_ALL: nothing */
 };
 
+/* The first of what prolog_job_read does: asks nobody. -ENODATA, -EINVAL as there. To be finished.
+ */
+int prolog_job_specs(char *(*get)(const char *name), struct larder_spec_list *specs,
+		     struct larder_error *err);
 /*
  * getenv is a parameter for tests. 0; -ENODATA: it wants nothing staged (no --dataset, none,
  * bypass); -EINVAL with a sentence. prolog_job_fini afterwards in any case.

@@ -463,7 +463,28 @@ runs() { larder status --json | jq -e '.transfers[] | select(.dataset == "big:v1
 	done
 	"${job[@]}" SPANK__SLURM_SPANK_OPTION_larder_dataset=d:v1 "$T/libexec/larder-prolog-slurmctld" --wait 1s
 	equal "$(<"$T/staged")" '--wait 1s'
-	# Without it the job starts all the same.
+	# Without it the job starts all the same, and where it lacks a library (127) or crashes.
+	for end in 'exit 127' 'kill -SEGV $$'; do
+		printf '#!/bin/sh\n%s\n' "$end" >"$T/libexec/larder-prolog-stage"
+		"${job[@]}" SPANK__SLURM_SPANK_OPTION_larder_dataset=d:v1 "$T/libexec/larder-prolog-slurmctld"
+	done
+	chmod 644 "$T/libexec/larder-prolog-stage"
+	"${job[@]}" SPANK__SLURM_SPANK_OPTION_larder_dataset=d:v1 "$T/libexec/larder-prolog-slurmctld"
 	rm "$T/libexec/larder-prolog-stage"
 	"${job[@]}" SPANK__SLURM_SPANK_OPTION_larder_dataset=d:v1 "$T/libexec/larder-prolog-slurmctld"
+}
+
+@test 'larder-prolog-slurmctld: a signal ends larder-prolog-stage, too' {
+	mkdir "$T/libexec"
+	cp "$BUILD/larder-prolog-slurmctld" "$T/libexec/"
+	mkfifo "$T/began"
+	printf '#!/bin/sh\ntrap "echo told >%s/ended; exit 0" TERM\necho $$ >%s/began\nwhile :; do sleep 0.05; done\n' "$T" "$T" >"$T/libexec/larder-prolog-stage"
+	chmod 755 "$T/libexec/larder-prolog-stage"
+	SLURM_JOB_ID=1 SPANK__SLURM_SPANK_OPTION_larder_dataset=d:v1 "$T/libexec/larder-prolog-slurmctld" 3>&- &
+	local program=$! stage
+	stage=$(<"$T/began")
+	kill "$program"
+	wait "$program"
+	equal "$(<"$T/ended")" told
+	if kill -0 "$stage" 2>/dev/null; then fail_with 'larder-prolog-stage outlived it'; fi
 }
