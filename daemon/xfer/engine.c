@@ -23,9 +23,12 @@
 
 unsigned char *engine_map(struct engine_mapping *mapping, size_t bytes)
 {
-	unsigned char *memory = mmap(NULL, bytes + HUGE_BYTES, PROT_READ | PROT_WRITE,
-				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *memory;
 
+	if (bytes > SIZE_MAX - HUGE_BYTES)
+		return NULL;
+	memory = mmap(NULL, bytes + HUGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		      -1, 0);
 	if (memory == MAP_FAILED)
 		return NULL;
 	*mapping = (struct engine_mapping){memory, bytes + HUGE_BYTES};

@@ -44,8 +44,10 @@ void pair_choose(struct lane *lane, struct transfer *transfer, struct item *item
 
 	*choice = ways_choose(pool_ways(lane->pool), place, item->pair);
 	item->began_ns = clock_mono_ns();
-	if (choice->way == WAY_PAST && engine_is_cached(item->in, item->shard.size)) {
-		choice->way = WAY_DIRECT;
+	if ((choice->probing || choice->way == WAY_PAST) &&
+	    engine_is_cached(item->in, item->shard.size)) {
+		if (choice->way == WAY_PAST)
+			choice->way = WAY_DIRECT;
 		choice->probing = false; /* what memory gives says nothing of the disk */
 	}
 	engine_set_direct(item->out, choice->way != WAY_BUFFERED);

@@ -411,9 +411,20 @@ BOTH(streams)
 BOTH(stream_failures)
 BOTH(wholes)
 
+static void test_no_memory_is_so_large(void **state)
+{
+	struct engine_mapping mapping = {0};
+
+	(void)state;
+	assert_null(engine_map(&mapping, SIZE_MAX - 4096));
+	assert_null(mapping.at);
+	engine_unmap(&mapping);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_no_memory_is_so_large),
 		cmocka_unit_test(test_sync_sizes_direct),
 		cmocka_unit_test(test_uring_sizes_direct),
 		cmocka_unit_test(test_sync_sizes_buffered),

@@ -20,6 +20,7 @@
 
 #include "larder/cleanup.h"
 #include "origin/origins.h"
+#include "xfer/pool.h"
 #include "xfer_help.h"
 
 #define KB 1024u
@@ -170,6 +171,39 @@ static void test_other_device_is_direct(void **state)
 	run_close(&r);
 	world_close(&other);
 	assert_int_equal(rmdir(shm), 0);
+}
+
+/* What memory gives says nothing of the disk, whichever way it went. */
+static void test_what_is_cached_is_no_probe(void **state)
+{
+	struct xfer_pool pool = {0};
+	struct lane lane = {.pool = &pool};
+	struct transfer transfer = {0};
+	struct item item = {.shard.size = 64 * KB};
+	char full[600];
+	bool cached;
+	struct run r;
+
+	(void)state;
+	run_open(&r);
+	world_file(r.world.origin, "warm", 64 * KB, 1);
+	snprintf(full, sizeof(full), "%s/warm", r.world.origin);
+	item.in = open(full, O_RDONLY | O_CLOEXEC);
+	item.out = open(r.world.tree, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+	assert_true(item.in >= 0 && item.out >= 0);
+	cached = engine_is_cached(item.in, item.shard.size);
+	ways_init(&pool.ways, true);
+	for (int i = 0; cached && i < 8; i++) {
+		pair_choose(&lane, &transfer, &item);
+		assert_false(item.way.probing);
+		assert_int_not_equal(item.way.way, WAY_PAST);
+	}
+	ways_fini(&pool.ways);
+	close(item.in);
+	close(item.out);
+	run_close(&r);
+	if (!cached)
+		skip_because("this kernel does not tell what is cached");
 }
 
 static void test_present_and_subsets(void **state)
@@ -1047,6 +1081,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_brings_all),
 		cmocka_unit_test(test_other_device_is_direct),
+		cmocka_unit_test(test_what_is_cached_is_no_probe),
 		cmocka_unit_test(test_present_and_subsets),
 		cmocka_unit_test(test_links_what_is_the_same),
 		cmocka_unit_test(test_copies_what_cannot_be_linked),
