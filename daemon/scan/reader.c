@@ -330,7 +330,7 @@ static void *reader_thread(void *arg)
 		readers_fail(readers, -ENOMEM, &err);
 		return NULL;
 	}
-	batch_init(&r.batch, readers->local);
+	batch_init(&r.batch, readers->local, readers->threads);
 	while (!rc && next_batch(readers, &r.batch))
 		rc = digest_batch(&r, &err);
 	if (rc)

@@ -4,6 +4,7 @@
  * Must not: have words for a failure: what did not come is opened or read again by itself.
  * Called by: reader.c.
  */
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "larder/cleanup.h"
@@ -12,10 +13,21 @@
 #define PIECE_BYTES ((size_t)512 * 1024) /* of a large file */
 #define ROOM_BYTES  (4 * PIECE_BYTES)
 
-void batch_init(struct batch *batch, bool local)
+/* Half of what the process may have open is left to rings, to who lists, and to all else. */
+static unsigned int files_at_once(unsigned int threads)
 {
-	*batch = (struct batch){0};
-	if (!local)
+	struct rlimit limit = {.rlim_cur = 1024};
+	rlim_t share;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	share = limit.rlim_cur / 2 / threads;
+	return share < ENGINE_WHOLES ? (unsigned int)share : ENGINE_WHOLES;
+}
+
+void batch_init(struct batch *batch, bool local, unsigned int threads)
+{
+	*batch = (struct batch){.most = files_at_once(threads)};
+	if (!local || batch->most < 2)
 		return;
 	batch->memory = (struct engine_memory){
 		.base = engine_map(&batch->mapping, ROOM_BYTES), .block = ROOM_BYTES, .n = 1};
@@ -34,7 +46,7 @@ void batch_fini(struct batch *batch)
 
 bool batch_takes(const struct batch *batch, const struct record *record)
 {
-	return batch->engine && batch->n < ENGINE_WHOLES && record->size <= READ_BYTES &&
+	return batch->engine && batch->n < batch->most && record->size <= READ_BYTES &&
 	       batch->used + ENGINE_ROOM(record->size) <= ROOM_BYTES;
 }
 

@@ -15,7 +15,7 @@ struct batch {
 	struct record *records[ENGINE_WHOLES];
 	int fds[ENGINE_WHOLES];			  /* -1: to be opened by itself */
 	const unsigned char *data[ENGINE_WHOLES]; /* all of the file; NULL: to be read */
-	unsigned int n;
+	unsigned int n, most;
 	size_t used; /* of the memory */
 	struct engine_mapping mapping;
 	struct engine_memory memory;
@@ -34,8 +34,9 @@ struct reading {
 };
 
 /* --- reader_batch.c */
-/* Memory and a ring, where the origin is on a local disk and this kernel has rings. */
-void batch_init(struct batch *batch, bool local);
+/* Memory and a ring, where the origin is on a local disk and this kernel has rings; of so many
+ * threads each has one. */
+void batch_init(struct batch *batch, bool local, unsigned int threads);
 void batch_fini(struct batch *batch);
 /* May it go along with those that the batch has? */
 bool batch_takes(const struct batch *batch, const struct record *record);

@@ -20,14 +20,14 @@
 
 #define LISTERS_MAX 16u /* threads that list: stat calls, not bytes */
 
-/* On a local disk a thread has many reads in flight. */
+/* On a local disk a thread has many reads in flight, where this kernel has rings. */
 static bool on_local_disk(const struct scan_params *params)
 {
 	const struct source_ops *kind = origin_kind(params->origin);
 	struct stat st;
 
 	return kind && kind->open_shard && stat(params->origin, &st) == 0 &&
-	       engine_is_block_device(st.st_dev);
+	       engine_is_block_device(st.st_dev) && engine_uring.probe(NULL) == 0;
 }
 
 static unsigned int thread_count(const struct scan_params *params, bool local)

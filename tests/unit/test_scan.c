@@ -2,7 +2,10 @@
  * Scans: the manifest they write, digests taken over, origins that change meanwhile.
  */
 #include <errno.h>
+#include <dirent.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -186,6 +192,43 @@ static void test_many_small_files(void **state)
 	scanning_close(&s);
 }
 
+static unsigned int descriptors_open(void)
+{
+	unsigned int n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* Threads that each take many files at once share what the process may have open. */
+static void test_few_descriptors(void **state)
+{
+	struct rlimit before, few;
+	struct scanning s;
+	char name[32];
+	int fd;
+
+	(void)state;
+	scanning_open(&s);
+	s.params.threads = 16;
+	for (unsigned int i = 0; i < 600; i++) {
+		snprintf(name, sizeof(name), "%u/%u", i % 7, i);
+		world_file(s.origin, name, 20000, i);
+		forget(s.origin, name);
+	}
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = descriptors_open() + 80;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	fd = scan_now(&s, NULL);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	if (fd < 0)
+		fail_msg("%s", s.err.text);
+	close(fd);
+	scanning_close(&s);
+}
+
 static void test_is_the_same_every_time(void **state)
 {
 	struct larder_manifest_head one = {0}, two = {0};
@@ -354,6 +397,85 @@ static void test_unreadable(void **state)
 	scanning_close(&s);
 }
 
+/* From here on this process has no rings, as where kernel.io_uring_disabled is 2. */
+static int forbid_rings(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = {sizeof(code) / sizeof(*code), code};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+struct watch {
+	_Atomic bool stop;
+	_Atomic unsigned int most; /* threads of this process, itself among them */
+};
+
+static void *watch_threads(void *arg)
+{
+	struct watch *w = arg;
+
+	while (!w->stop) {
+		auto_close_dir DIR *dir = opendir("/proc/self/task");
+		unsigned int n = 0;
+
+		while (dir && readdir(dir))
+			n++;
+		if (n > w->most)
+			w->most = n;
+	}
+	return NULL;
+}
+
+/* With one read each, many threads keep the disk busy, and no fewer. */
+static int scan_without_rings(struct scanning *s)
+{
+	struct watch w = {0};
+	pthread_t thread;
+
+	if (forbid_rings() || pthread_create(&thread, NULL, watch_threads, &w))
+		return 3;
+	for (int i = 0; i < 500 && w.most < 32; i++) {
+		int fd = scan_now(s, NULL);
+
+		if (fd < 0)
+			return 4;
+		close(fd);
+	}
+	w.stop = true;
+	pthread_join(thread, NULL);
+	return w.most < 32 ? 1 : 0;
+}
+
+static void test_without_rings(void **state)
+{
+	struct scanning s;
+	pid_t child;
+	int status;
+
+	(void)state;
+	scanning_open(&s);
+	s.params.threads = 0;
+	for (unsigned int i = 0; i < 100; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "%u/%u", i % 7, i);
+		world_file(s.origin, name, 5000, i);
+	}
+	child = fork();
+	if (child == 0)
+		_exit(scan_without_rings(&s));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	scanning_close(&s);
+}
+
 static void owned_file(struct scanning *s, const char *path, mode_t mode, gid_t gid)
 {
 	char full[600];
@@ -444,11 +566,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_writes_what_is_there),
 		cmocka_unit_test(test_many_small_files),
+		cmocka_unit_test(test_few_descriptors),
 		cmocka_unit_test(test_is_the_same_every_time),
 		cmocka_unit_test(test_takes_digests_over),
 		cmocka_unit_test(test_reads_what_is_new),
 		cmocka_unit_test(test_changes_meanwhile),
 		cmocka_unit_test(test_unreadable),
+		cmocka_unit_test(test_without_rings),
 		cmocka_unit_test(test_rights_that_one_file_cannot_tell),
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_refuses_what_cannot_be_in_a_manifest),
