@@ -73,7 +73,13 @@ $(BUILD)/obj/%.o: %.c
 # Only who prints the version is compiled with it: a compiler cache can serve all the rest.
 $(patsubst %.c,$(BUILD)/obj/%.o,$(shell grep -rlw --include=*.c LARDER_VERSION daemon spank)): \
 	CPPFLAGS += -DLARDER_VERSION='"$(VERSION)"'
+# `make` and then `make install PREFIX=…` are two places: this one is compiled anew.
 $(CTL_NEAR_OBJ): CPPFLAGS += -DLARDER_LIBEXECDIR='"$(LIBEXECDIR)"'
+$(CTL_NEAR_OBJ): $(BUILD)/libexecdir
+$(BUILD)/libexecdir: .FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)echo '$(LIBEXECDIR)' | cmp -s - $@ || echo '$(LIBEXECDIR)' >$@
+.PHONY: .FORCE
 
 $(BUILD)/liblarder.a: $(LIB_OBJ)
 	$(call say,AR)

@@ -450,6 +450,14 @@ runs() { larder status --json | jq -e '.transfers[] | select(.dataset == "big:v1
 	done
 }
 
+@test 'larder-whole is sought where it is installed, also when that is said only after the build' {
+	local place object=obj/daemon/ctl/whole_elsewhere.o
+	for place in /one /two; do
+		env -u MAKEFLAGS -u MAKELEVEL make -s -C "$BATS_TEST_DIRNAME/../.." BUILD="$T/build" LIBEXECDIR="$place" "$T/build/$object"
+		grep -qaF "$place/larder-whole" "$T/build/$object"
+	done
+}
+
 @test 'larder-prolog-slurmctld: only a job that wants something staged starts larder-prolog-stage' {
 	local job
 	mkdir "$T/libexec"
