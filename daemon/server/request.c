@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "larder/cleanup.h"
 #include "larder/clock.h"
@@ -50,6 +49,13 @@ static bool has_earlier(struct larderd *d, uint32_t job_id, uint32_t run_max)
 	return false;
 }
 
+/* That of a user's own dataset has no name: its room is taken as long as it is open. */
+static void close_manifest(struct want *want)
+{
+	larder_cleanup_fd(&want->manifest_fd);
+	want->manifest_fd = -1;
+}
+
 static void want_fini(struct want *want)
 {
 	access_cancel(want->ask);
@@ -57,9 +63,7 @@ static void want_fini(struct want *want)
 	stage_leave(&want->interest);
 	own_remote_unref(want->interest.remote);
 	want->interest.remote = NULL;
-	if (want->manifest_fd >= 0)
-		close(want->manifest_fd);
-	want->manifest_fd = -1;
+	close_manifest(want);
 	larder_spec_fini(&want->spec);
 }
 
@@ -140,8 +144,11 @@ void request_settle(struct request *request, enum larder_outcome outcome, const 
 
 	request->outcome = outcome;
 	snprintf(request->text, sizeof(request->text), "%s", text ? text : "");
-	for (unsigned int i = 0; lost && i < request->n_wants; i++)
-		want_drop(&request->wants[i]);
+	for (unsigned int i = 0; i < request->n_wants; i++) {
+		close_manifest(&request->wants[i]); /* stages have taken theirs */
+		if (lost)
+			want_drop(&request->wants[i]);
+	}
 	if (lost && inventory_lease_release(d->inv, request->key.job_id, request->key.run,
 					    clock_s(), NULL, &err))
 		log_event(LOG_LEVEL_ERR, "lease.release", "job=%u error=\"%s\"",

@@ -27,6 +27,22 @@ teardown() { place_teardown; }
 	equal "$(counter origin_bytes)" 600000
 }
 
+holds_files() { find "/proc/$DAEMON/fd" -lname "$1" | wc -l; }
+holds_no_files() { [[ $(holds_files "$1") -eq 0 ]]; }
+
+# That of a user's own dataset is as long as its list of files, and has no name: what is open takes room.
+@test 'a job that runs keeps no manifest open' {
+	dataset d:v1 3 100
+	daemon_start
+	make_files "$T/own" 3 100
+	for job in 1 2; do
+		equal "$(acquire $job d:v1)" ready
+		equal "$(acquire 1$job "mine=$T/own")" ready
+	done
+	poll 5 holds_no_files "$T/catalog/*"
+	poll 5 holds_no_files "$T/state/*(deleted)"
+}
+
 @test 'latest: no version means what the alias says' {
 	dataset d:v1 3 100
 	dataset d:v2 4 100
