@@ -49,6 +49,7 @@ def random_to_affinity(rows):
 GOALS = (
     ("large-other", "x cp -r", ratio("large-other", "cp-r"), 1.5, "more"),
     ("large-other", "x xargs -P4 cp", ratio("large-other", "xargs-cp"), 1.25, "more"),
+    ("large-other", "sync engine's time / io_uring's", ratio("large-other", "larder-sync"), 1.3, "less"),
     ("large-other", "x fio's direct write", ratio("large-other", "fio-write"), 0.9, "more"),
     ("large-other", "CPU s/GB", field("large-other", "cpu_s_per_gb", who="larder"), 0.15, "less"),
     ("large-same", "x cp -r", ratio("large-same", "cp-r"), 1.4, "more"),
@@ -56,6 +57,7 @@ GOALS = (
     ("large-same", "sync engine's time / io_uring's", ratio("large-same", "larder-sync"), 1.3, "less"),
     ("small", "x cp -r", ratio("small", "cp-r"), 3, "more"),
     ("small", "x xargs -P4 cp", ratio("small", "xargs-cp"), 1.5, "more"),
+    ("small", "sync engine's time / io_uring's", ratio("small", "larder-sync"), 1.3, "less"),
     ("http-large", "x curl -Z", ratio("http-large", "curl-Z"), 3, "more"),
     ("http-large", "x rclone copy", ratio("http-large", "rclone"), 1.5, "more"),
     ("http-large", "memory, MB", field("http-large", "peak_mb", who="larder"), 64, "less"),

@@ -1,11 +1,10 @@
 # shellcheck shell=bash disable=SC2016,SC2154 # sh -c scripts take arguments; BENCH_* and LARGE_* come from run
 # Staging by the daemon's own pool and sink, beside what an admin would use instead. Cold, durable.
 
-# The contenders of a work that this machine has, and that are wanted. fio's direct write of as many bytes is what the disk
+# The contenders that this machine has, and that are wanted. fio's direct write of as many bytes is what the disk
 # takes when nothing is read.
 staging_contenders() {
-	local who all=(larder cp-r xargs-cp)
-	[[ $1 == small ]] || all+=(larder-sync)
+	local who all=(larder larder-sync cp-r xargs-cp)
 	for who in rsync tar rclone; do
 		if command -v $who > /dev/null; then all+=("$who"); fi
 	done
@@ -16,7 +15,7 @@ staging_contenders() {
 # One round of all contenders; the order turns from round to round.
 staging_round() {
 	local work=$1 source=$2 bytes=$3 each=$4 round=$5 i all out
-	mapfile -t all < <(staging_contenders "$work")
+	mapfile -t all < <(staging_contenders)
 	for ((i = 0; i < ${#all[@]}; i++)); do
 		out=$(fresh)
 		staging_one "$work" "${all[(i + round) % ${#all[@]}]}" "$source" "$bytes" "$each" "$out" || return 1
@@ -45,15 +44,13 @@ staging_one() {
 
 # WORK SOURCE COUNT SIZE FILES-PER-CP
 staging() {
-	local work=$1 source=$2 count=$3 size=$4 each=$5 round bases=(cp-r xargs-cp)
+	local work=$1 source=$2 count=$3 size=$4 each=$5 round bases=(cp-r xargs-cp fio-write larder-sync)
 	say "$work: $count x $size bytes, $BENCH_ROUNDS rounds"
 	make_files "$count" "$size" "$source"
 	"$BENCH_BIN/stage" scan "$source" "$BENCH_DIR/$work.manifest" > /dev/null || return 1
 	for ((round = 0; round < BENCH_ROUNDS; round++)); do
 		staging_round "$work" "$source" $((count * size)) "$each" "$round" || return 1
 	done
-	bases+=(fio-write)
-	[[ $work == small ]] || bases+=(larder-sync)
 	table "$work" "${bases[@]}"
 	rm -rf "$source"
 }
