@@ -117,6 +117,15 @@ publish()
 	larder publish "$spec" --from "$from" "$@"
 }
 
+# dataset NAME COUNT BYTES [OPTION…]: NAME:v1, of random files; the options are publish's.
+dataset()
+{
+	local name=$1 count=$2 bytes=$3
+	shift 3
+	make_files "$DIR/origin/$name" "$count" "$bytes"
+	publish "$name:v1" "$DIR/origin/$name" "$@"
+}
+
 # set_alias NAME ALIAS VERSION: an alias is a symbolic link, as the catalog's format says.
 set_alias() { ln -sfn "$3.manifest" "$LARDER_CATALOG/$1/$2.manifest"; }
 
@@ -180,6 +189,7 @@ submit() { sbatch --parsable -o "$DIR/out/%A" "$@" | cut -d';' -f1; }
 job_state() { scontrol show job "$1" 2>/dev/null | sed -n 's/.*JobState=\([A-Z_]*\).*/\1/p' | head -n 1; }
 job_is() { [[ $(job_state "$1") == "$2" ]]; }
 job_over() { [[ ! $(job_state "$1") =~ ^(PENDING|CONFIGURING|RUNNING|COMPLETING|SUSPENDED)$ ]]; }
+no_jobs_at_all() { [[ -z $(squeue -h) ]]; }
 
 # finish JOB [SECONDS]: waits for its end, prints its state.
 finish()

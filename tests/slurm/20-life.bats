@@ -15,11 +15,9 @@ setup_file()
 	echo changed >"$DIR/origin/set2/a/f00000"
 	publish set:v2 "$DIR/origin/set2"
 	set_alias set latest v1
-	make_files "$DIR/origin/wide" 40 1000000
-	publish wide:v1 "$DIR/origin/wide"
+	dataset wide 40 1000000
 	# Many small files: staging takes seconds, long enough to do something meanwhile.
-	make_files "$DIR/origin/slow" 20000 500
-	publish slow:v1 "$DIR/origin/slow"
+	dataset slow 20000 500
 	start_timed_job
 }
 

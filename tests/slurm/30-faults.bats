@@ -9,8 +9,7 @@ load ../lib/faults
 setup_file()
 {
 	faults_setup --plugin required
-	make_files "$DIR/origin/slow" 20000 500
-	publish slow:v1 "$DIR/origin/slow"
+	dataset slow 20000 500
 }
 
 teardown_file() { cluster_down; }
@@ -161,8 +160,7 @@ teardown()
 }
 
 @test "an origin that is gone: the job fails with a sentence that names it" {
-	make_files "$DIR/origin/gone" 5 1000
-	publish gone:v1 "$DIR/origin/gone"
+	dataset gone 5 1000
 	mv "$DIR/origin/gone" "$DIR/origin/moved"
 	run srun -w n1 --dataset=gone:v1 echo the-body-ran
 	[[ $status -ne 0 ]]
@@ -172,8 +170,7 @@ teardown()
 }
 
 @test "an origin that changed since it was published: the job fails, and no wrong byte is shown" {
-	make_files "$DIR/origin/changed" 5 1000
-	publish changed:v1 "$DIR/origin/changed"
+	dataset changed 5 1000
 	printf x | dd of="$DIR/origin/changed/f00002" bs=1 seek=10 conv=notrunc status=none
 	run srun -w n1 --dataset=changed:v1 echo the-body-ran
 	[[ $status -ne 0 ]]

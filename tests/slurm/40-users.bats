@@ -8,8 +8,7 @@ load ../lib/cluster
 setup_file()
 {
 	cluster_up --nodes 1 --capacity 600M --larder-conf $'access_ttl = "1s"\npin_quota = "20M"\npin_max = "1h"\nown_hosts_allow = { "127.0.0.1" }'
-	make_files "$DIR/origin/open" 5 100000
-	publish open:v1 "$DIR/origin/open"
+	dataset open 5 100000
 	make_files "$DIR/origin/team" 5 100000
 	publish alices:v1 "$DIR/origin/team" --access users=larder-alice
 	publish teams:v1 "$DIR/origin/team" --access groups=larder-team
@@ -24,8 +23,7 @@ setup_file()
 	publish lent:v1 "$DIR/origin/lent"
 	make_files "$DIR/home/alice/data" 4 100000
 	chown -R larder-alice:larder-alice "$DIR/home/alice/data"
-	make_files "$DIR/origin/big" 3 10000000
-	publish big:v1 "$DIR/origin/big"
+	dataset big 3 10000000
 }
 
 teardown_file() { cluster_down; }

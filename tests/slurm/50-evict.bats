@@ -9,12 +9,8 @@ setup_file()
 {
 	local name
 	cluster_up --nodes 1 --capacity 400M --larder-conf $'reconcile_every = "2s"\nreconcile_grace = "1s"\nevict_grace = "0"'
-	for name in first second third; do
-		make_files "$DIR/origin/$name" 18 10000000
-		publish "$name:v1" "$DIR/origin/$name"
-	done
-	make_files "$DIR/origin/small" 3 1000
-	publish small:v1 "$DIR/origin/small"
+	for name in first second third; do dataset "$name" 18 10000000; done
+	dataset small 3 1000
 	truncate -s 1G "$DIR/origin/small/huge"
 	publish huge:v1 "$DIR/origin/small"
 	rm "$DIR/origin/small/huge"

@@ -10,13 +10,9 @@ setup_file()
 {
 	cluster_up --nodes 3 --capacity 400M --sched --placement --sched-conf 'many_copies = 3'
 	local name
-	for name in a b ahead other last; do
-		make_files "$DIR/origin/$name" 3 10000
-		publish "$name:v1" "$DIR/origin/$name" --access public
-	done
+	for name in a b ahead other last; do dataset "$name" 3 10000 --access public; done
 	set_alias a latest v1
-	make_files "$DIR/origin/secret" 3 10000
-	publish secret:v1 "$DIR/origin/secret" --access users=larder-alice
+	dataset secret 3 10000 --access users=larder-alice
 	# The admin's own: from slurm.conf.
 	sed -i '/^NodeName=/s/$/ Feature=all,big/' "$DIR/slurm.conf"
 	scontrol reconfigure
@@ -192,10 +188,8 @@ goes_first() { [[ $(larder -w "$1" evict -n --bytes 1K --raw -h -o DATASET) == "
 # Both took about 2 s to stage, and the rare one was used half as often: it is worth half as much, until n1 hears that
 # it has the only copy (counts double) and that all three nodes have the other (counts two thirds).
 @test "what nodes are told of copies changes what goes first" {
-	make_files "$DIR/origin/rare" 20 20000
-	publish rare:v1 "$DIR/origin/rare" --access public
-	make_files "$DIR/origin/common" 20 20000
-	publish common:v1 "$DIR/origin/common" --access public
+	dataset rare 20 20000 --access public
+	dataset common 20 20000 --access public
 	node stop - larder-sched
 	larder -w n1 evict -y --bytes 400M >/dev/null 2>&1 || true
 	printf '%s\n' 'evict_grace = "0"' 'transfer_bandwidth = "200K"' >>"$DIR/n1/larder.conf"

@@ -10,10 +10,7 @@ setup_file()
 {
 	cluster_up --nodes 3 --capacity 400M --placement
 	local name
-	for name in a b; do
-		make_files "$DIR/origin/$name" 3 10000
-		publish "$name:v1" "$DIR/origin/$name" --access public
-	done
+	for name in a b; do dataset "$name" 3 10000 --access public; done
 }
 
 teardown_file() { cluster_down; }
@@ -26,8 +23,6 @@ teardown()
 	squeue -h -o %A | xargs -r scancel
 	poll 20 no_jobs_at_all
 }
-
-no_jobs_at_all() { [[ -z $(squeue -h) ]]; }
 
 digest() { sed -n '/^digest /{s/^digest //p;q}' "$LARDER_CATALOG/$1/v1.manifest"; }
 

@@ -14,12 +14,9 @@ setup_file()
 		make_files "$DIR/origin/slow$i" 8 1000000
 		publish "slow$i:v1" "$DIR/origin/slow$i" --access public
 	done
-	make_files "$DIR/origin/fast" 2 1000
-	publish fast:v1 "$DIR/origin/fast" --access public
-	make_files "$DIR/origin/told" 2 1000
-	publish told:v1 "$DIR/origin/told" --access public
-	make_files "$DIR/origin/secret" 2 1000
-	publish secret:v1 "$DIR/origin/secret"
+	dataset fast 2 1000 --access public
+	dataset told 2 1000 --access public
+	dataset secret 2 1000
 	chmod 700 "$DIR/origin/secret"
 }
 

@@ -10,10 +10,7 @@ setup_file()
 {
 	cluster_up --nodes 3 --capacity 400M --sched --placement
 	local name
-	for name in a b; do
-		make_files "$DIR/origin/$name" 3 10000
-		publish "$name:v1" "$DIR/origin/$name" --access public
-	done
+	for name in a b; do dataset "$name" 3 10000 --access public; done
 }
 
 teardown_file() { cluster_down; }
@@ -34,7 +31,6 @@ teardown()
 	squeue -h -o %A | xargs -r scancel
 	poll 20 no_jobs_at_all
 }
-no_jobs_at_all() { [[ -z $(squeue -h) ]]; }
 
 features() { scontrol show node "$1" | sed -n "s/^ *ActiveFeatures=//p"; }
 has_feature() { [[ ,$(features "$1"), == *,$2,* ]]; }
