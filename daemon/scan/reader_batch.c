@@ -81,11 +81,7 @@ static unsigned int open_all(struct batch *batch, struct source *source,
 			batch->fds[i] = -1;
 			continue;
 		}
-		wholes[count] = (struct engine_whole){.in = batch->fds[i],
-						      .size = shard.size,
-						      .room = ENGINE_ROOM(shard.size),
-						      .into = into};
-		into += wholes[count].room;
+		wholes[count] = engine_whole_of(batch->fds[i], shard.size, &into);
 		whose[count++] = i;
 	}
 	return count;

@@ -18,11 +18,7 @@ static unsigned int lay_out(struct lane *lane, struct item *const *batch, unsign
 	for (unsigned int i = 0; i < n; i++) {
 		if (batch[i]->in < 0)
 			continue; /* it fails, or has no descriptor, in a turn of its own */
-		wholes[count] = (struct engine_whole){.in = batch[i]->in,
-						      .size = batch[i]->shard.size,
-						      .room = ENGINE_ROOM(batch[i]->shard.size),
-						      .into = into};
-		into += wholes[count].room;
+		wholes[count] = engine_whole_of(batch[i]->in, batch[i]->shard.size, &into);
 		whose[count++] = batch[i];
 	}
 	return count;

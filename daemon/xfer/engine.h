@@ -66,6 +66,15 @@ struct engine_whole {
 };
 #define ENGINE_ROOM(size) (((size_t)(size) + ENGINE_ALIGN) & ~(size_t)(ENGINE_ALIGN - 1))
 #define ENGINE_WHOLES	  16u /* at once, at most */
+/* All of a file, into the memory at *into, which is what comes next afterwards. */
+static inline struct engine_whole engine_whole_of(int in, uint64_t size, unsigned char **into)
+{
+	struct engine_whole whole = {
+		.in = in, .size = size, .room = ENGINE_ROOM(size), .into = *into};
+
+	*into += whole.room;
+	return whole;
+}
 
 struct engine_ops;
 struct engine {
