@@ -65,6 +65,7 @@ nginx_slow()
 
 @test 'one mirror has a byte wrong: that shard comes from the other, and the mismatch is counted' {
 	two_mirrors 12 3000000
+	nginx_again 's|root .*;|& limit_rate 1m;|' # else it may take over before the wrong byte has come
 	fault corrupt '' 1
 	daemon_start
 	equal "$(acquire 1 d:v1)" ready
