@@ -356,9 +356,6 @@ void request_admit(struct request *request)
 	if (request->outcome != LARDER_OUTCOME_PENDING)
 		return;
 	rc = take_all(request, &err);
-	if (rc == -ENOSPC) /* not the cache: the inventory's own disk */
-		larder_error_prefix(&err, "%s of this node is full and its admin must make room",
-				    request->d->config.state_dir);
 	if (rc == 1) {
 		request_check(request, true);
 		return;

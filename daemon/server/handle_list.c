@@ -83,6 +83,7 @@ struct show {
 	char label[DATASET_LABEL_MAX];
 	struct session *session;
 	size_t sent;
+	struct larder_error err;
 };
 
 static void show_free(void *arg)
@@ -105,22 +106,24 @@ static int send_history(const struct inv_event *event, void *arg)
 	return 0;
 }
 
-static void send_one(struct session *session, const struct inv_tree *tree, struct show *show)
+static int send_one(struct session *session, const struct inv_tree *tree, struct show *show)
 {
 	struct inv_hold hold = {.tree = tree->id};
 	struct inventory *inv = session_daemon(session)->inv;
 	struct larder_error ignored;
 
-	inventory_lease_count(inv, tree->id, &hold.leases, &ignored);
+	if (inventory_lease_count(inv, tree->id, &hold.leases, &show->err))
+		return -show->err.code;
 	inventory_pin_count(inv, tree->id, &hold.pins, &ignored);
 	row_tree(session, tree, &hold);
 	row_leases(session, tree);
 	row_pins(session, tree);
 	row_sources(session, tree);
 	if (!session_admin(session))
-		return; /* the log names other users' jobs */
+		return 0; /* the log names other users' jobs */
 	dataset_label(tree, show->label);
 	inventory_event_each(inv, 0, 1000, "", send_history, show, &ignored);
+	return 0;
 }
 
 static int send_fitting(const struct inv_tree *tree, void *arg)
@@ -130,9 +133,8 @@ static int send_fitting(const struct inv_tree *tree, void *arg)
 	if ((show->spec.version[0] && strcmp(show->spec.version, tree->version) != 0) ||
 	    strncmp(show->spec.digest, tree->digest, strlen(show->spec.digest)) != 0)
 		return 0;
-	send_one(show->session, tree, show);
 	show->sent++;
-	return 0;
+	return send_one(show->session, tree, show);
 }
 
 static void send_show(struct session *session, const struct visible *visible, void *arg)
@@ -141,7 +143,9 @@ static void send_show(struct session *session, const struct visible *visible, vo
 
 	show->session = session;
 	visible_each(visible, send_fitting, show);
-	if (!show->sent)
+	if (show->err.code)
+		session_fail(session, &show->err);
+	else if (!show->sent)
 		session_refuse(session, ENOENT, "%s is not on this node (larder ls shows what is)",
 			       show->text);
 	else
@@ -180,7 +184,7 @@ static int send_job_lease(const struct inv_lease *lease, void *arg)
 
 void handle_JOBS(struct session *session, const void *msg)
 {
-	struct larder_error ignored;
+	struct larder_error err = {0};
 	struct larderd *d = session_daemon(session);
 	struct request *request, *tmp;
 	char user[64];
@@ -202,8 +206,8 @@ void handle_JOBS(struct session *session, const void *msg)
 			    });
 	}
 	ahead_rows(session);
-	inventory_lease_each(d->inv, 0, 0, send_job_lease, session, &ignored);
-	session_done(session, "");
+	session_end(session, inventory_lease_each(d->inv, 0, 0, send_job_lease, session, &err),
+		    &err);
 }
 
 /* --- DF and STATUS */
@@ -217,7 +221,8 @@ static void send_tier(struct session *session, struct node_tier *tier)
 	struct quota_tier look;
 
 	if (tier->tier && !tier_alive(tier->tier, &err) && !space_look(d, tier, &look, &err)) {
-		inventory_tree_held(d->inv, row.name, &row.leased, &row.pinned, &err);
+		if (inventory_tree_held(d->inv, row.name, &row.leased, &row.pinned, &err))
+			row.problem = err.text;
 		row.capacity = look.capacity_bytes < look.size_bytes ? look.capacity_bytes
 								     : look.size_bytes;
 		row.used = look.tree_bytes;
@@ -276,12 +281,15 @@ static bool transfer_visible(const struct session *session, struct larderd *d,
 void handle_STATUS(struct session *session, const void *msg)
 {
 	struct larderd *d = session_daemon(session);
-	struct larder_error ignored;
+	struct larder_error err = {0};
 	struct stage *stage, *tmp;
 	uint32_t leases = 0;
 
 	(void)msg;
-	inventory_lease_each(d->inv, 0, 0, count_lease, &leases, &ignored);
+	if (inventory_lease_each(d->inv, 0, 0, count_lease, &leases, &err)) {
+		session_fail(session, &err);
+		return;
+	}
 	session_row(session, LARDER_MSG_NODE,
 		    &(struct larder_msg_NODE){
 			    .node = d->node,
@@ -304,7 +312,7 @@ void handle_STATUS(struct session *session, const void *msg)
 		stage_describe(stage, &row, label, engine);
 		session_row(session, LARDER_MSG_TRANSFER, &row);
 	}
-	inventory_counter_each(d->inv, send_counter, session, &ignored);
+	inventory_counter_each(d->inv, send_counter, session, &err);
 	session_done(session, "");
 }
 

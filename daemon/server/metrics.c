@@ -80,13 +80,13 @@ static void print_node(struct larderd *d, FILE *out)
 	struct larder_error ignored;
 
 	inventory_tree_states(d->inv, states, &ignored);
-	inventory_lease_each(d->inv, 0, 0, count_lease, &leases, &ignored);
 	gauge(out, "trees", "trees by state");
 	for (unsigned int i = 0; i < LARDER_TREE_STATES; i++)
 		fprintf(out, "larder_trees{state=\"%s\"} %" PRIu64 "\n", larder_tree_state_word(i),
 			states[i]);
 	gauge(out, "leases", "leases of running jobs");
-	fprintf(out, "larder_leases %" PRIu64 "\n", leases);
+	if (!inventory_lease_each(d->inv, 0, 0, count_lease, &leases, &ignored))
+		fprintf(out, "larder_leases %" PRIu64 "\n", leases);
 	gauge(out, "transfers", "stages under way");
 	fprintf(out, "larder_transfers %u\n", HASH_COUNT(d->stages));
 	gauge(out, "drained", "1 while the node takes no datasets");

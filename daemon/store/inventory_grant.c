@@ -29,8 +29,9 @@ struct head {
 
 struct inv_owed {
 	int fd;
-	size_t len;  /* of the record behind its head; 0: nothing is owed */
-	bool before; /* an earlier larderd wrote it: its rows may be there */
+	size_t len;		 /* of the record behind its head; 0: nothing is owed */
+	bool before;		 /* an earlier larderd wrote it: its rows may be there */
+	struct larder_error why; /* they could not be made, when it was tried last */
 	uint8_t bytes[GRANT_ROOM];
 };
 
@@ -247,8 +248,7 @@ int inv_owe_nothing(struct inventory *inv, struct larder_error *err)
 		return 0;
 	assert(!inv->in_tx); /* which would not have begun */
 	if (inv->walking)
-		return larder_error_set(err, EAGAIN,
-					"inventory: a job's lease is still to be written");
+		return larder_error_set(err, owed->why.code, "%s", owed->why.text);
 	len = owed->len;
 	owed->len = 0; /* what makes the rows looks at leases, too */
 	r = (struct reader){owed->bytes + sizeof(struct head),
@@ -262,6 +262,8 @@ int inv_owe_nothing(struct inventory *inv, struct larder_error *err)
 		inventory_rollback(inv);
 	if (rc && may_pass(rc)) {
 		owed->len = len;
+		if (err)
+			owed->why = *err;
 		return rc;
 	}
 	(void)write_all(owed->fd, &none, sizeof(none)); /* else its number says that it is done */
@@ -293,6 +295,7 @@ int inventory_grant(struct inventory *inv, const struct inv_grant *grant, struct
 					strerror(-rc));
 	owed->before = false;
 	owed->len = head.len;
+	larder_error_set(&owed->why, EAGAIN, "inventory: a job's lease is still to be written");
 	return 0;
 }
 

@@ -102,6 +102,17 @@ static const char *stmt_name(const struct inventory *inv, const sqlite3_stmt *st
 	return "?";
 }
 
+static int step_failed(const struct inventory *inv, const sqlite3_stmt *st,
+		       struct larder_error *err)
+{
+	int rc = inv_fail(inv->db, err, stmt_name(inv, st));
+
+	if (rc == -ENOSPC) /* not the cache: this disk, whatever was asked for */
+		(void)larder_error_prefix(
+			err, "%s of this node is full and its admin must make room", inv->dir);
+	return rc;
+}
+
 int inv_step(struct inventory *inv, sqlite3_stmt *st, struct larder_error *err)
 {
 	/* Some errors make SQLite roll back by itself; what follows may not slip in alone. */
@@ -112,7 +123,7 @@ int inv_step(struct inventory *inv, sqlite3_stmt *st, struct larder_error *err)
 	switch (sqlite3_step(st)) {
 	case SQLITE_ROW: return 1;
 	case SQLITE_DONE: return 0;
-	default: return inv_fail(inv->db, err, stmt_name(inv, st));
+	default: return step_failed(inv, st, err);
 	}
 }
 

@@ -133,6 +133,37 @@ acquire_until_log_is_long()
 	larder evict -y d:v1
 }
 
+fill_state() { dd if=/dev/zero of="$T/state/fill" bs=4k 2>/dev/null || true; }
+
+@test 'whoever meets a full disk of the inventory is told which it is, and loses nothing' {
+	truncate -s 16M "$T/state.img"
+	mkfs.ext4 -q -F -m 0 -b 4096 "$T/state.img"
+	mount -o loop "$T/state.img" "$T/state"
+	dataset d:v1 3 100
+	daemon_start
+	acquire 1 d:v1
+	fill_state
+	told=(1)
+	for ((job = 2; job < 100; job++)); do
+		run acquire "$job" d:v1
+		[[ $status -eq 0 ]] || break
+		told+=("$job")
+	done
+	contains "$output" "$T/state of this node is full and its admin must make room: inventory"
+	# Nothing is said of leases that is not so: one of them has no row yet.
+	for words in ls jobs status 'show d:v1'; do
+		# shellcheck disable=SC2086 # words
+		code 1 larder $words
+		contains "$output" "$T/state of this node is full and its admin must make room: inventory"
+	done
+	contains "$(larder df --json | jq -r '.tiers[].problem')" 'must make room'
+	lacks "$(larder metrics)" 'larder_leases 0'
+	daemon_kill9
+	rm "$T/state/fill"
+	daemon_start
+	leases_are ${#told[@]}
+}
+
 @test 'a failed job'\''s sentence outlives the daemon' {
 	daemon_start
 	code 1 acquire 7 nosuch:v1

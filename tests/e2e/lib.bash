@@ -37,7 +37,7 @@ place_teardown()
 	fi
 	daemon_stop || true
 	reap_background
-	umount "$T/tier" 2>/dev/null || umount -l "$T/tier" 2>/dev/null || true
+	for place in tier state; do umount "$T/$place" 2>/dev/null || umount -l "$T/$place" 2>/dev/null || true; done
 	chattr -R -i "$T" 2>/dev/null || true
 	rm -rf "$T"
 }
