@@ -932,7 +932,7 @@ static void gives_memory_back(bool no_uring)
 	assert_int_equal(run_with(&r[0], pool, origins), 0);
 	most = now = anonymous_kb();
 	/* blocking, a thread has one block under way; the rest is what the allocator keeps */
-	enough = most - (no_uring ? 2048 : (most - before) / 2);
+	enough = most - (no_uring ? 1024 : (most - before) / 2);
 	assert_true(most > before + (no_uring ? 1024 : 4096));
 	for (int i = 0; i < 300 && now > enough; i++) {
 		usleep(100 * 1000);
