@@ -37,15 +37,31 @@ static int setup_ring(struct io_uring *ring, unsigned int entries)
 	return rc;
 }
 
+/* A sandbox may allow the one call and not the other. */
+static int try_ring(struct io_uring *ring)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+	int rc;
+
+	if (!sqe)
+		return -EBUSY;
+	io_uring_prep_nop(sqe);
+	do
+		rc = io_uring_submit_and_wait(ring, 1);
+	while (rc == -EINTR);
+	return rc < 0 ? rc : 0;
+}
+
 static int uring_probe(struct larder_error *why)
 {
 	struct io_uring ring;
 	int rc = setup_ring(&ring, 4);
 
-	if (rc)
-		return larder_error_set(why, rc, "io_uring: %s", strerror(-rc));
-	io_uring_queue_exit(&ring);
-	return 0;
+	if (rc == 0) {
+		rc = try_ring(&ring);
+		io_uring_queue_exit(&ring);
+	}
+	return rc ? larder_error_set(why, rc, "io_uring: %s", strerror(-rc)) : 0;
 }
 
 static void register_memory(struct uring_engine *e)

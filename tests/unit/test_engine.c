@@ -11,10 +11,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "forbid.h"
 #include "skip.h"
 
 #include "larder/cleanup.h"
@@ -421,10 +424,40 @@ static void test_no_memory_is_so_large(void **state)
 	engine_unmap(&mapping);
 }
 
+/* 0: refused, with that reason. */
+static int probe_without(unsigned int call)
+{
+	struct larder_error why = {0};
+
+	if (forbid_call(call))
+		return 2;
+	return engine_uring.probe(&why) && strstr(why.text, "not permitted") ? 0 : 1;
+}
+
+/* A sandbox may forbid either call. */
+static void test_a_ring_that_cannot_be_used_is_none(void **state)
+{
+	static const unsigned int calls[] = {SYS_io_uring_setup, SYS_io_uring_enter};
+
+	(void)state;
+	if (engine_uring.probe(NULL))
+		skip_because("io_uring cannot be used here");
+	for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++) {
+		pid_t child = fork();
+		int status;
+
+		if (child == 0)
+			_exit(probe_without(calls[i]));
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_int_equal(status, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_memory_is_so_large),
+		cmocka_unit_test(test_a_ring_that_cannot_be_used_is_none),
 		cmocka_unit_test(test_sync_sizes_direct),
 		cmocka_unit_test(test_uring_sizes_direct),
 		cmocka_unit_test(test_sync_sizes_buffered),

@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -22,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "forbid.h"
 #include "skip.h"
 
 #include "larder/cleanup.h"
@@ -397,21 +395,6 @@ static void test_unreadable(void **state)
 	scanning_close(&s);
 }
 
-/* From here on this process has no rings, as where kernel.io_uring_disabled is 2. */
-static int forbid_rings(void)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog program = {sizeof(code) / sizeof(*code), code};
-
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
-}
-
 struct watch {
 	_Atomic bool stop;
 	_Atomic unsigned int most; /* threads of this process, itself among them */
@@ -439,7 +422,8 @@ static int scan_without_rings(struct scanning *s)
 	struct watch w = {0};
 	pthread_t thread;
 
-	if (forbid_rings() || pthread_create(&thread, NULL, watch_threads, &w))
+	if (forbid_call(SYS_io_uring_setup) || /* as kernel.io_uring_disabled = 2 */
+	    pthread_create(&thread, NULL, watch_threads, &w))
 		return 3;
 	for (int i = 0; i < 500 && w.most < 32; i++) {
 		int fd = scan_now(s, NULL);
