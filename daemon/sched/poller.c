@@ -10,6 +10,7 @@
 #include "fleet/call.h"
 #include "larder/cleanup.h"
 #include "larder/clock.h"
+#include "larder/cond.h"
 #include "log/log.h"
 #include "fleet/frames.h"
 #include "sched/sched.h"
@@ -269,12 +270,11 @@ static void run_round(struct poller *poller, bool all)
 /* Until the time, a poke (true) or the end. */
 static bool rest(struct poller *poller, int64_t until_ms)
 {
-	struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
 	bool poked;
 
 	pthread_mutex_lock(&poller->lock);
 	while (!poller->stop && !poller->poked &&
-	       pthread_cond_timedwait(&poller->cond, &poller->lock, &until) != ETIMEDOUT)
+	       cond_wait_until(&poller->cond, &poller->lock, until_ms) != ETIMEDOUT)
 		;
 	poked = poller->poked;
 	poller->poked = false;
@@ -338,7 +338,6 @@ static int make_callers(struct poller *poller, struct larder_error *err)
 int poller_start(struct sched *sched, struct poller **out, struct larder_error *err)
 {
 	struct poller *poller = calloc(1, sizeof(*poller));
-	pthread_condattr_t attr;
 	int rc;
 
 	*out = NULL;
@@ -346,10 +345,7 @@ int poller_start(struct sched *sched, struct poller **out, struct larder_error *
 		return larder_error_set(err, ENOMEM, "out of memory");
 	poller->sched = sched;
 	pthread_mutex_init(&poller->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&poller->cond, &attr);
-	pthread_condattr_destroy(&attr);
+	cond_init(&poller->cond);
 	rc = make_callers(poller, err);
 	if (!rc) {
 		rc = -pthread_create(&poller->thread, NULL, poller_run, poller);

@@ -10,10 +10,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "larder/clock.h"
+#include "larder/cond.h"
 #include "store/commit.h"
 
 #define TELL_MAX 4096 /* indices a durable() call */
@@ -260,18 +260,11 @@ bool commit_due(const struct committer *c)
 	       (c->due_ms && clock_mono_ms() >= c->due_ms);
 }
 
-static struct timespec due_time(int64_t ms)
-{
-	return (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-}
-
 static void wait_for_work(struct committer *c)
 {
 	while (!c->stop && (c->leaving || !commit_due(c))) {
-		struct timespec due = due_time(c->due_ms);
-
 		if (c->due_ms && !c->leaving)
-			pthread_cond_timedwait(&c->work, &c->lock, &due);
+			cond_wait_until(&c->work, &c->lock, c->due_ms);
 		else
 			pthread_cond_wait(&c->work, &c->lock);
 	}

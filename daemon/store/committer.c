@@ -11,6 +11,7 @@
 
 #include "larder/cleanup.h"
 #include "larder/clock.h"
+#include "larder/cond.h"
 #include "store/commit.h"
 
 #define BATCH_FILES_MAX 1024
@@ -188,19 +189,13 @@ static size_t files_a_batch(void)
 
 static int init_sync(struct committer *c)
 {
-	pthread_condattr_t attr;
-	int rc = pthread_mutex_init(&c->lock, NULL);
+	int rc = -pthread_mutex_init(&c->lock, NULL);
 
 	if (rc == 0)
-		rc = pthread_condattr_init(&attr);
-	if (rc)
-		return -rc;
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	rc = pthread_cond_init(&c->work, &attr);
+		rc = cond_init(&c->work);
 	if (rc == 0)
-		rc = pthread_cond_init(&c->done, &attr);
-	pthread_condattr_destroy(&attr);
-	return -rc;
+		rc = cond_init(&c->done);
+	return rc;
 }
 
 static int start_thread(struct committer *c)

@@ -5,10 +5,10 @@
  * Called by inventory_sync.c, and by SQLite after each commit.
  */
 #include "larder/clock.h"
+#include "larder/cond.h"
 #include "store/inventory_sync.h"
 
 #include <errno.h>
-#include <time.h>
 
 #define LOG_BYTES   (4 << 20)  /* checkpoint above this, when idle */
 #define LOG_URGENT  (12 << 20) /* so much further: idle or not */
@@ -30,17 +30,6 @@ static bool is_lost_write(int rc)
 	case SQLITE_NOMEM: return false;
 	default: return true;
 	}
-}
-
-static struct timespec after_ms(long ms)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_nsec += ms * 1000000;
-	t.tv_sec += t.tv_nsec / 1000000000;
-	t.tv_nsec %= 1000000000;
-	return t;
 }
 
 /* After the small commit. */
@@ -120,12 +109,12 @@ static bool log_urgent(const struct inv_sync *s)
 bool inv_checkpoint_wait(struct inv_sync *s)
 {
 	while (!s->stop && s->asked == s->done && !log_urgent(s)) {
-		struct timespec until = after_ms(IDLE_MS);
+		int64_t until = clock_mono_ms() + IDLE_MS;
 		uint64_t commits = s->commits;
 		int rc = 0;
 
 		while (!rc && !s->stop && s->asked == s->done && !log_urgent(s))
-			rc = pthread_cond_timedwait(&s->wake, &s->lock, &until);
+			rc = cond_wait_until(&s->wake, &s->lock, until);
 		if (rc && s->commits == commits)
 			return true;
 	}
@@ -135,10 +124,10 @@ bool inv_checkpoint_wait(struct inv_sync *s)
 /* Without this the thread would never get the write lock from one that takes it again at once. */
 static void wait_for_rest(struct inv_sync *s)
 {
-	struct timespec until = after_ms(INSIST_MS);
+	int64_t until = clock_mono_ms() + INSIST_MS;
 
 	while (s->insisting)
-		if (pthread_cond_timedwait(&s->rested, &s->lock, &until))
+		if (cond_wait_until(&s->rested, &s->lock, until))
 			return;
 }
 

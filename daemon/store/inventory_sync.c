@@ -20,6 +20,7 @@
  *    (a checkpoint copies frames without their checksums). The next start reads the log with its
  *    checksums and takes what is sound.
  */
+#include "larder/cond.h"
 #include "store/inventory_sync.h"
 
 #include <errno.h>
@@ -125,18 +126,14 @@ static void sync_free(struct inv_sync *s)
 static struct inv_sync *sync_new(void)
 {
 	struct inv_sync *s = calloc(1, sizeof(*s));
-	pthread_condattr_t attr;
 
 	if (!s)
 		return NULL;
 	s->wal_fd = s->event_fd = -1;
 	s->last = &s->first;
 	pthread_mutex_init(&s->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->wake, &attr);
-	pthread_cond_init(&s->rested, &attr);
-	pthread_condattr_destroy(&attr);
+	cond_init(&s->wake);
+	cond_init(&s->rested);
 	return s;
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "larder/cond.h"
 #include "xfer/manners.h"
 #include "xfer/pool.h"
 
@@ -194,7 +195,6 @@ int xfer_pool_create(const struct xfer_pool_params *params, struct xfer_pool **o
 {
 	struct xfer_pool *pool = calloc(1, sizeof(*pool));
 	unsigned int threads = params->threads ? params->threads : THREADS_DEFAULT;
-	pthread_condattr_t attr;
 	int rc = -ENOMEM;
 
 	if (!pool)
@@ -206,10 +206,7 @@ int xfer_pool_create(const struct xfer_pool_params *params, struct xfer_pool **o
 	pool->flows = flows_of(pool->per_transfer);
 	pool->options = params->options;
 	pthread_mutex_init(&pool->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&pool->change, &attr);
-	pthread_condattr_destroy(&attr);
+	cond_init(&pool->change);
 	choose_engine(pool, params->no_uring);
 	ways_init(&pool->ways, pool->uring);
 	manners_check_cgroup(pool->manners.cgroup, &pool->problem);

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "larder/clock.h"
+#include "larder/cond.h"
 #include "xfer/manners.h"
 #include "xfer/pool.h"
 
@@ -251,12 +252,10 @@ static void lane_rest(struct lane *lane)
 static void wait_for_work(struct lane *lane)
 {
 	struct xfer_pool *pool = lane->pool;
-	int64_t until = clock_mono_ms() + REST_MS;
-	struct timespec at = {.tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000};
 	int rc;
 
 	pool->idle++;
-	rc = lane->used ? pthread_cond_timedwait(&pool->change, &pool->lock, &at)
+	rc = lane->used ? cond_wait_until(&pool->change, &pool->lock, clock_mono_ms() + REST_MS)
 			: pthread_cond_wait(&pool->change, &pool->lock);
 	pool->idle--;
 	if (rc != ETIMEDOUT)
